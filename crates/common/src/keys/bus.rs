@@ -1,0 +1,36 @@
+//! What the bus remembers beside the streams.
+
+use super::part::key;
+
+key! {
+    /// A hash of one consumer group: `done`, `dead` and `vanished` (how many messages were settled
+    /// so, counted in the script that settles them), `floor` (the highest id below which all is
+    /// settled), `repeat_until` (ids up to it may have been processed before, because the group
+    /// was lost and created again) and `recreated` (how often that happened).
+    GroupStateKey = "bus:group:{topic}:{group}" {
+        /// The topic.
+        topic: String,
+        /// The group.
+        group: String
+    } "bus:group"
+}
+
+key! {
+    /// A sorted set of stream ids, scored by how many entries the stream had ever seen then: it
+    /// tells which id lies N entries back without reading them.
+    StreamSamplesKey = "bus:samples:{topic}" {
+        /// The topic.
+        topic: String
+    } "bus:samples"
+}
+
+key! {
+    /// A hash from the id of a failed message that waits for a retry to
+    /// `<first failure, Unix ms> <last reason>`.
+    FailuresKey = "bus:failures:{topic}:{group}" {
+        /// The topic.
+        topic: String,
+        /// The group.
+        group: String
+    } "bus:failures"
+}

@@ -1,0 +1,24 @@
+//! Feedback that waits for a flush.
+
+use super::part::key;
+
+key! {
+    /// A list of items of one agent, newest first.
+    FeedbackBatchKey = "feedback:batch:{agentId}" {
+        /// The agent.
+        agent_id: String
+    } "feedback:batch"
+}
+
+key! {
+    /// A JSON object with `createdAt`, `lastItemAt` and `itemCount` of one agent's batch.
+    FeedbackBatchMetaKey = "feedback:batch:{agentId}:meta" {
+        /// The agent.
+        agent_id: String
+    } "feedback:batch", ":meta"
+}
+
+key! {
+    /// A set of the agents with an open batch.
+    FeedbackBatchesIndexKey = "feedback:batches:index"
+}

@@ -1,0 +1,2 @@
+//! event-processors
+fn main() {}

@@ -1,0 +1,2 @@
+//! ingestion
+fn main() {}
