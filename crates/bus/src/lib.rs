@@ -1,1 +1,34 @@
-//! bus
+//! Moving messages: topics, consumer groups, retries and dead letters, on Redis Streams or in
+//! memory, behind one contract (`tests/contract.rs`).
+//!
+//! The bus knows nothing of what messages mean. Delivery is at least once. What makes effects
+//! exactly once is offered here: outputs are published in the same atomic step that settles the
+//! message which caused them, and a message that may have been processed before says so.
+
+mod backoff;
+mod bus;
+mod claims;
+mod consumer;
+mod error;
+mod housekeeping;
+mod in_hand;
+mod memory;
+mod message_id;
+pub mod metrics;
+mod overview;
+mod reading;
+mod redis;
+mod server;
+mod settings;
+mod settlement;
+
+pub use backoff::RetryPolicy;
+pub use bus::Bus;
+pub use consumer::{Consumer, Deliveries, DeliveryBatch, SubscribeOptions, Subscription};
+pub use error::BusError;
+pub use message_id::{InvalidMessageId, MessageId};
+pub use overview::{Count, GroupOverview, TopicOverview};
+pub use redis_link::{InvalidServer, RedisServers, Role};
+pub use server::{Delivery, Once, OnceRule, Risk, StoredMessage};
+pub use settings::BusSettings;
+pub use settlement::{Output, Settled, Settlement, Verdict};

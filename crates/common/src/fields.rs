@@ -10,7 +10,13 @@ use crate::time::UnixMillis;
 /// The fields of one stream entry as they came off the wire, in their order. Names and values are
 /// bytes: anybody can write anything into a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RawFields(pub Vec<(Vec<u8>, Vec<u8>)>);
+pub struct RawFields(pub Vec<RawField>);
+
+/// The name and the value of one field, as bytes.
+pub type RawField = (Vec<u8>, Vec<u8>);
+
+/// The name and the value of one field, as texts.
+pub type TextField = (String, String);
 
 /// Receives the fields of a message in wire order.
 pub trait FieldSink {
@@ -63,7 +69,7 @@ impl RawFields {
     }
 
     /// What is left, as texts.
-    pub fn into_texts(self) -> Result<Vec<(String, String)>, DecodeError> {
+    pub fn into_texts(self) -> Result<Vec<TextField>, DecodeError> {
         self.0.into_iter().map(text_pair).collect()
     }
 
@@ -82,7 +88,7 @@ impl FieldSink for RawFields {
     }
 }
 
-fn text_pair((name, value): (Vec<u8>, Vec<u8>)) -> Result<(String, String), DecodeError> {
+fn text_pair((name, value): RawField) -> Result<TextField, DecodeError> {
     let name = String::from_utf8(name)
         .map_err(|error| DecodeError::NotUtf8(String::from_utf8_lossy(error.as_bytes()).into()))?;
     match String::from_utf8(value) {
@@ -209,7 +215,7 @@ macro_rules! message {
             $($(#[$field_doc])* pub $field: $kind,)*
             $($($(#[$optional_doc])* pub $optional: Option<$optional_kind>,)*)?
             /// Fields that this version does not know, kept and passed on.
-            pub extra: Vec<(String, String)>,
+            pub extra: Vec<$crate::fields::TextField>,
         }
 
         impl $crate::fields::Message for $name {

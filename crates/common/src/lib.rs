@@ -17,6 +17,6 @@ pub use ids::{
     BrandId, EventId, EventType, Identifier, IdentifierType, InvalidText, ObservedIdentifier,
     ProfileId,
 };
-pub use time::UnixMillis;
+pub use time::{Clock, UnixMillis};
 pub use topics::Topic;
 pub use unavailable::Unavailable;

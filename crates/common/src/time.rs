@@ -23,6 +23,12 @@ pub const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// Milliseconds in a day.
 pub const DAY_MS: i64 = 24 * HOUR_MS;
 
+/// Tells the time. Code that asks for it takes one, so that tests own time.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// The time now.
+    fn now(&self) -> UnixMillis;
+}
+
 impl UnixMillis {
     /// Whole days since the epoch, in UTC; negative before it.
     pub fn epoch_day(self) -> i64 {

@@ -26,7 +26,7 @@ key! {
 
 key! {
     /// A hash from the id of a failed message that waits for a retry to
-    /// `<first failure, Unix ms> <last reason>`.
+    /// `<first failure, ISO 8601> <last reason>`.
     FailuresKey = "bus:failures:{topic}:{group}" {
         /// The topic.
         topic: String,

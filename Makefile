@@ -1,0 +1,71 @@
+# What one types to work on Millrace. `make` alone lists it.
+
+RUN := .run
+REDIS_PORT := 6390
+# A server of one's own is used when REDIS_URL or REDIS_HOST names it.
+OWN_REDIS := $(REDIS_URL)$(REDIS_HOST)
+
+.DEFAULT_GOAL := help
+.PHONY: help run-all demo build test lint stop clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run-all: export DATABASE_URL ?= sqlite://$(RUN)/millrace.db?mode=rwc
+run-all: ## start everything here: a Redis (or yours, by REDIS_URL), the workers, SQLite
+ifeq ($(strip $(OWN_REDIS)),)
+run-all: export REDIS_URL := redis://127.0.0.1:$(REDIS_PORT)
+endif
+run-all:
+ifeq ($(strip $(OWN_REDIS)),)
+	@scripts/redis.sh install
+	@scripts/redis.sh start $(RUN)/redis $(REDIS_PORT)
+endif
+	@mkdir -p $(RUN)
+	cargo build --release --workspace --bins
+	@echo
+	@echo 'Millrace is starting. In another terminal, try:'
+	@echo '  make demo                        replay 6,919 real purchases and check every result'
+	@echo '  target/release/millrace --help   send events, look at streams, profiles and analytics'
+	@echo '  target/release/millrace streams  where every message is'
+	@echo '  http://127.0.0.1:8080            takes events'
+	@echo '  http://127.0.0.1:8090            the admin API'
+	@echo 'Ctrl-C stops the workers, `make stop` the servers.'
+	@echo
+	@exec target/release/millrace up
+
+demo: ## replay the CDNOW sample on a running `make run-all` and check the results
+	@scripts/demo.sh
+
+build: ## build all binaries, optimised
+	cargo build --release --workspace --bins
+
+# Every step selects the whole workspace, so that the features of shared dependencies are the same
+# and nothing is built twice. The tests that span crates come last.
+test: ## install Redis and PostgreSQL if missing, and run all tests
+	@scripts/redis.sh install || echo 'no redis-server: tests that need it are SKIPPED, or fail if CI=true'
+	@scripts/postgres.sh install || echo 'no PostgreSQL: tests that need it are SKIPPED, or fail if CI=true'
+	cargo build --workspace --bins
+	cargo test --workspace --doc
+	cargo test --workspace --no-fail-fast --lib --bins
+	cargo test --workspace --no-fail-fast --test '*'
+
+lint: ## format, clippy, the tidy test, licences and sources of dependencies, scripts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace --test tidy
+	@if cargo deny --version >/dev/null 2>&1; then \
+		echo 'cargo deny check'; cargo deny check --config .deny.toml bans licenses sources; \
+	else \
+		echo '*** SKIPPED: cargo deny is not installed (cargo install cargo-deny --locked)' >&2; \
+	fi
+	@for script in scripts/*.sh .ci/run; do bash -n "$$script" || exit 1; done
+	@if command -v shellcheck >/dev/null; then echo shellcheck; shellcheck -x scripts/*.sh .ci/run; fi
+
+stop: ## stop the servers that run-all started
+	@scripts/redis.sh stop $(RUN)/redis
+	@scripts/postgres.sh stop $(RUN)/postgres
+
+clean: stop ## stop the servers, remove what was built and all local data
+	cargo clean
+	rm -rf $(RUN)

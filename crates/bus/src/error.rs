@@ -1,0 +1,41 @@
+//! What can go wrong on the bus.
+
+use common::Unavailable;
+use redis_link::LinkError;
+
+/// A bus operation that gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The server does not answer or cannot work now. Wait and repeat.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The server has lost the consumer group or the whole stream. Open the group again.
+    #[error("the consumer group is gone: {0}")]
+    GroupGone(String),
+    /// The server refused or answered nonsense. Repeating changes nothing.
+    #[error(transparent)]
+    Refused(LinkError),
+    /// The server's settings allow work to be lost, and nobody said that this is fine.
+    #[error("{0}; or pass --allow-eviction to accept the loss")]
+    Unsafe(String),
+}
+
+impl BusError {
+    /// Whether the same call may succeed later.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl From<LinkError> for BusError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Unavailable(unavailable) => Self::Unavailable(unavailable),
+            // A blocked reader of a stream that is deleted is told UNBLOCKED.
+            refused if matches!(refused.code(), Some("NOGROUP" | "UNBLOCKED")) => {
+                Self::GroupGone(refused.to_string())
+            }
+            refused => Self::Refused(refused),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The bus on Redis Streams. The only place that names stream commands.
+
+mod inspect;
+mod reply;
+mod scripts;
+mod settle;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::keys::{FailuresKey, GroupStateKey};
+use common::topics::TopicInfo;
+use common::{FieldSink, RawFields};
+use redis_link::{Cmd, Durability, Link, Pipeline, cmd, pipe};
+
+use crate::error::BusError;
+use crate::message_id::MessageId;
+use crate::overview::TopicOverview;
+use crate::server::{
+    Claim, Claimed, Encoded, Membership, Once, OnceRule, Opening, Pending, PendingQuery, RETRYING,
+    Reader, Risk, Server, StoredMessage,
+};
+use crate::settlement::{Settled, Settlement};
+
+/// How much longer than its wait a blocking read may take before the connection counts as broken.
+const READ_MARGIN: Duration = Duration::from_secs(2);
+
+/// Streams on one Redis server.
+#[derive(Debug)]
+pub(crate) struct RedisServer {
+    link: Link,
+}
+
+impl RedisServer {
+    pub(crate) fn new(link: Link) -> Self {
+        Self { link }
+    }
+}
+
+/// A blocking command holds up its connection, so a reader has one of its own.
+struct RedisReader {
+    link: Link,
+    member: Membership,
+    wait: Duration,
+}
+
+#[async_trait]
+impl Reader for RedisReader {
+    async fn read(&mut self, count: usize) -> Result<Vec<StoredMessage>, BusError> {
+        let mut command = cmd("XREADGROUP");
+        command
+            .arg("GROUP")
+            .arg(self.member.group)
+            .arg(&self.member.consumer);
+        command
+            .arg("COUNT")
+            .arg(count)
+            .arg("BLOCK")
+            .arg(millis(self.wait));
+        command.arg("STREAMS").arg(self.member.topic).arg(">");
+        reply::read_messages(self.link.send(&command).await?)
+    }
+}
+
+#[async_trait]
+impl Server for RedisServer {
+    async fn publish(&self, topic: &str, all: &dyn Encoded) -> Result<Vec<MessageId>, BusError> {
+        let mut pipeline = pipe();
+        for number in 0..all.len() {
+            pipeline.cmd("XADD").arg(topic).arg("*");
+            all.encode(number, &mut PipelineSink(&mut pipeline));
+        }
+        let replies = self.link.send_all(&pipeline).await?;
+        replies
+            .into_iter()
+            .map(|reply| reply::message_id(reply?))
+            .collect()
+    }
+
+    async fn publish_once(
+        &self,
+        topic: &str,
+        messages: &dyn Encoded,
+        claims: &[Once],
+    ) -> Result<Vec<Option<MessageId>>, BusError> {
+        let mut command = scripts::PUBLISH_ONCE.command(1 + claims.len());
+        command.arg(topic);
+        for claim in claims {
+            command.arg(&claim.key);
+        }
+        let mut texts = Texts::default();
+        for (number, claim) in claims.iter().enumerate() {
+            texts.0.clear();
+            messages.encode(number, &mut texts);
+            push_claim(&mut command, Some(claim));
+            command.arg(texts.0.len()).arg(&texts.0);
+        }
+        let ids = self.link.run(&scripts::PUBLISH_ONCE, &command).await?;
+        reply::array(ids)?
+            .into_iter()
+            .map(reply::optional_message_id)
+            .collect()
+    }
+
+    async fn open_group(&self, topic: &str, group: &str) -> Result<Opening, BusError> {
+        let mut command = scripts::OPEN_GROUP.command(2);
+        command.arg(topic).arg(state_key(topic, group)).arg(group);
+        reply::opening(self.link.run(&scripts::OPEN_GROUP, &command).await?)
+    }
+
+    fn reader(&self, member: &Membership, wait: Duration) -> Box<dyn Reader> {
+        let link = self.link.separate(wait + READ_MARGIN);
+        Box::new(RedisReader {
+            link,
+            member: member.clone(),
+            wait,
+        })
+    }
+
+    async fn pending(
+        &self,
+        member: &Membership,
+        query: PendingQuery,
+    ) -> Result<Vec<Pending>, BusError> {
+        let mut command = cmd("XPENDING");
+        command.arg(member.topic).arg(member.group);
+        command.arg("IDLE").arg(millis(query.idle_min));
+        command
+            .arg(query.after.next().to_string())
+            .arg("+")
+            .arg(query.count);
+        if let Some(consumer) = query.consumer {
+            command.arg(consumer);
+        }
+        reply::pending(self.link.send(&command).await?)
+    }
+
+    async fn claim(&self, member: &Membership, claims: &[Claim]) -> Result<Claimed, BusError> {
+        let mut command = scripts::CLAIM.command(2);
+        command
+            .arg(member.topic)
+            .arg(state_key(member.topic, member.group));
+        command.arg(member.group).arg(&member.consumer);
+        for claim in claims {
+            command
+                .arg(claim.id.to_string())
+                .arg(millis(claim.idle_min))
+                .arg(claim.deliveries);
+        }
+        reply::claimed(self.link.run(&scripts::CLAIM, &command).await?)
+    }
+
+    async fn renew(
+        &self,
+        member: &Membership,
+        ids: &[MessageId],
+    ) -> Result<Vec<MessageId>, BusError> {
+        let mut command = scripts::RENEW.command(1);
+        command
+            .arg(member.topic)
+            .arg(member.group)
+            .arg(&member.consumer);
+        push_ids(&mut command, ids);
+        let lost = self.link.run(&scripts::RENEW, &command).await?;
+        reply::array(lost)?
+            .into_iter()
+            .map(reply::message_id)
+            .collect()
+    }
+
+    async fn hand_back(
+        &self,
+        member: &Membership,
+        messages: &[(MessageId, u32)],
+        idle: Duration,
+    ) -> Result<(), BusError> {
+        let mut command = scripts::HAND_BACK.command(1);
+        command
+            .arg(member.topic)
+            .arg(member.group)
+            .arg(&member.consumer)
+            .arg(millis(idle));
+        for (id, deliveries) in messages {
+            command.arg(id.to_string()).arg(*deliveries);
+        }
+        self.link.run(&scripts::HAND_BACK, &command).await?;
+        Ok(())
+    }
+
+    async fn settle(&self, member: &Membership, all: &Settlement) -> Result<Settled, BusError> {
+        settle::settle(&self.link, member, all).await
+    }
+
+    async fn remove_idle_consumers(
+        &self,
+        member: &Membership,
+        idle_min: Duration,
+    ) -> Result<u64, BusError> {
+        let mut command = scripts::REMOVE_IDLE_CONSUMERS.command(1);
+        command
+            .arg(member.topic)
+            .arg(member.group)
+            .arg(RETRYING)
+            .arg(millis(idle_min));
+        reply::number(
+            self.link
+                .run(&scripts::REMOVE_IDLE_CONSUMERS, &command)
+                .await?,
+        )
+    }
+
+    async fn trim(&self, topic: &TopicInfo) -> Result<u64, BusError> {
+        inspect::trim(&self.link, topic).await
+    }
+
+    async fn overview(&self, topic: &TopicInfo) -> Result<TopicOverview, BusError> {
+        inspect::overview(&self.link, topic).await
+    }
+
+    async fn range(
+        &self,
+        stream: &str,
+        from: MessageId,
+        count: usize,
+    ) -> Result<Vec<StoredMessage>, BusError> {
+        let mut command = cmd("XRANGE");
+        command
+            .arg(stream)
+            .arg(from.to_string())
+            .arg("+")
+            .arg("COUNT")
+            .arg(count);
+        reply::messages(self.link.send(&command).await?)
+    }
+
+    async fn check(&self) -> Result<Vec<Risk>, BusError> {
+        let durability = Durability::of(&self.link).await?;
+        let eviction = durability.eviction_problem().map(Risk::Eviction);
+        let forgetting = durability.persistence_problem().map(Risk::Forgetting);
+        Ok(eviction.into_iter().chain(forgetting).collect())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn state_key(topic: &str, group: &str) -> String {
+    GroupStateKey {
+        topic: topic.to_owned(),
+        group: group.to_owned(),
+    }
+    .to_string()
+}
+
+fn failures_key(topic: &str, group: &str) -> String {
+    FailuresKey {
+        topic: topic.to_owned(),
+        group: group.to_owned(),
+    }
+    .to_string()
+}
+
+fn push_ids(command: &mut Cmd, ids: &[MessageId]) {
+    for id in ids {
+        command.arg(id.to_string());
+    }
+}
+
+/// Writes a claim as the scripts expect it: claimant, window and rule.
+fn push_claim(command: &mut Cmd, claim: Option<&Once>) {
+    let (claimant, window, rule) = match claim {
+        Some(claim) => (
+            claim.claimant,
+            millis(claim.window).max(1),
+            rule_name(claim.rule),
+        ),
+        None => ("", 0, ""),
+    };
+    command.arg(claimant).arg(window).arg(rule);
+}
+
+fn rule_name(rule: OnceRule) -> &'static str {
+    match rule {
+        OnceRule::Unclaimed => "unclaimed",
+        OnceRule::OtherClaimant => "other_claimant",
+    }
+}
+
+struct PipelineSink<'a>(&'a mut Pipeline);
+
+impl FieldSink for PipelineSink<'_> {
+    fn field(&mut self, name: &str, value: &str) {
+        self.0.arg(name).arg(value);
+    }
+}
+
+/// Names and values in turn, for scripts that must know their number first.
+#[derive(Default)]
+struct Texts(Vec<Vec<u8>>);
+
+impl FieldSink for Texts {
+    fn field(&mut self, name: &str, value: &str) {
+        self.0.push(name.as_bytes().to_vec());
+        self.0.push(value.as_bytes().to_vec());
+    }
+}
+
+impl Texts {
+    fn of(fields: &RawFields) -> Self {
+        Self(
+            fields
+                .0
+                .iter()
+                .flat_map(|(name, value)| [name.clone(), value.clone()])
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,51 @@
+-- KEYS: stream, dead-letter stream, then the state of each declared group.
+-- ARGV: retrying consumer, most entries to count, then those groups.
+-- Gives {length, published, dead letters, groups}; a group is a list of names and values.
+local stream = KEYS[1]
+local letters = redis.call('XLEN', KEYS[2])
+local groups = groups_of(stream)
+if not groups then return {0, 0, letters, {}} end
+local info = fields_of(redis.call('XINFO', 'STREAM', stream))
+local now, limit = now_ms(), tonumber(ARGV[2])
+
+local function age_of(id) return math.max(0, now - (id_parts(id))) end
+
+local state_keys = {}
+for at = 3, #ARGV do state_keys[ARGV[at]] = KEYS[at] end
+
+local all = {}
+for name, group in pairs(groups) do
+  local delivered = group['last-delivered-id']
+  local first = redis.call('XRANGE', stream, '(' .. delivered, '+', 'COUNT', 1)[1]
+  -- Redis forgets the lag after deletions, trims and for groups created in the middle: then it
+  -- says NULL, which is not 0, and the entries are counted as far as the limit.
+  local lag, exact = group['lag'], 1
+  if not first then
+    lag = 0
+  elseif not lag then
+    lag = #redis.call('XRANGE', stream, '(' .. delivered, '+', 'COUNT', limit)
+    if lag == limit then exact = 0 end
+  end
+  local oldest_pending, retrying, consumers = -1, 0, 0
+  if group['pending'] > 0 then
+    local summary = redis.call('XPENDING', stream, name)
+    oldest_pending = age_of(summary[2])
+    for _, consumer in ipairs(summary[4]) do
+      if consumer[1] == ARGV[1] then retrying = tonumber(consumer[2]) end
+    end
+  end
+  for _, reply in ipairs(redis.call('XINFO', 'CONSUMERS', stream, name)) do
+    if fields_of(reply)['name'] ~= ARGV[1] then consumers = consumers + 1 end
+  end
+  local counts = {false, false, false, false, false}
+  if state_keys[name] then
+    counts = redis.call('HMGET', state_keys[name], 'done', 'dead', 'vanished', 'recreated', 'floor')
+  end
+  all[#all + 1] = {
+    'name', name, 'consumers', consumers, 'pending', group['pending'], 'retrying', retrying,
+    'undelivered', lag, 'exact', exact, 'oldest_undelivered', first and age_of(first[1]) or -1,
+    'oldest_pending', oldest_pending, 'done', counts[1] or 0, 'dead', counts[2] or 0,
+    'vanished', counts[3] or 0, 'recreated', counts[4] or 0, 'floor', counts[5] or '0-0',
+  }
+end
+return {info['length'], info['entries-added'], letters, all}

@@ -1,0 +1,43 @@
+//! The Lua scripts, each in a file of its own beside the prelude that they share.
+
+use std::sync::LazyLock;
+
+use redis_link::Script;
+
+macro_rules! scripts {
+    ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+                Script::new($file, concat!(include_str!("lua/prelude.lua"), include_str!($file)))
+            });
+        )*
+    };
+}
+
+scripts! {
+    /// Creates a group where it is missing.
+    OPEN_GROUP = "lua/open_group.lua";
+    /// Claims and appends.
+    PUBLISH_ONCE = "lua/publish_once.lua";
+    /// Acknowledges.
+    FINISH = "lua/finish.lua";
+    /// Acknowledges and appends what the messages caused.
+    FINISH_WITH_OUTPUTS = "lua/finish_with_outputs.lua";
+    /// Puts failed messages where retries wait.
+    RETRY = "lua/retry.lua";
+    /// Moves messages to the dead letters.
+    DEAD = "lua/dead.lua";
+    /// Takes over pending messages.
+    CLAIM = "lua/claim.lua";
+    /// Renews leases.
+    RENEW = "lua/renew.lua";
+    /// Gives back messages that were not started.
+    HAND_BACK = "lua/hand_back.lua";
+    /// Removes consumers that own nothing.
+    REMOVE_IDLE_CONSUMERS = "lua/remove_idle_consumers.lua";
+    /// Records positions and removes finished messages.
+    TRIM = "lua/trim.lua";
+    /// Counts.
+    OVERVIEW = "lua/overview.lua";
+}

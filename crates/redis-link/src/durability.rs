@@ -1,0 +1,99 @@
+//! Whether a server keeps what it is given.
+
+use redis::Value;
+
+use crate::error::LinkError;
+use crate::link::Link;
+
+/// How a server treats data when memory is full and when it stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Durability {
+    /// The server's version.
+    pub version: String,
+    /// What is thrown away when memory is full; only `noeviction` throws nothing away.
+    pub maxmemory_policy: String,
+    /// Whether every write goes to an append-only file.
+    pub append_only: bool,
+}
+
+impl Durability {
+    /// Asks the server. `INFO` is used because hosted servers refuse `CONFIG`.
+    pub async fn of(link: &Link) -> Result<Self, LinkError> {
+        let mut text = String::new();
+        for section in ["server", "memory", "persistence"] {
+            match link.send(redis::cmd("INFO").arg(section)).await? {
+                Value::BulkString(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
+                Value::VerbatimString { text: part, .. } => text.push_str(&part),
+                other => {
+                    let detail = format!("{other:?}");
+                    return Err(LinkError::Unexpected {
+                        command: "INFO",
+                        detail,
+                    });
+                }
+            }
+        }
+        Ok(Self::parse(&text))
+    }
+
+    fn parse(info: &str) -> Self {
+        let value = |name: &str| {
+            let line = info
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        Self {
+            version: value("redis_version"),
+            maxmemory_policy: value("maxmemory_policy"),
+            append_only: value("aof_enabled") == "1",
+        }
+    }
+
+    /// Why data can disappear when memory is full, and what to set. `None` when it cannot.
+    pub fn eviction_problem(&self) -> Option<String> {
+        (self.maxmemory_policy != "noeviction").then(|| {
+            format!(
+                "redis may evict unprocessed work: maxmemory-policy is {}; set \
+                 'maxmemory-policy noeviction' in redis.conf or run \
+                 'redis-cli CONFIG SET maxmemory-policy noeviction'",
+                self.maxmemory_policy
+            )
+        })
+    }
+
+    /// Why data can disappear when the server stops, and what to set. `None` when it cannot.
+    pub fn persistence_problem(&self) -> Option<String> {
+        (!self.append_only).then(|| {
+            "redis loses accepted work when it stops: set 'appendonly yes' and \
+             'appendfsync always' in redis.conf or run 'redis-cli CONFIG SET appendonly yes'"
+                .to_owned()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_evicts_or_forgets_is_told_what_to_set() {
+        let info = "redis_version:7.0.15\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:0\r\n";
+        let risky = Durability::parse(info);
+        assert!(
+            risky
+                .eviction_problem()
+                .is_some_and(|text| text.contains("noeviction"))
+        );
+        assert!(
+            risky
+                .persistence_problem()
+                .is_some_and(|text| text.contains("appendonly yes"))
+        );
+        let safe = Durability::parse("maxmemory_policy:noeviction\r\naof_enabled:1\r\n");
+        assert_eq!(
+            (safe.eviction_problem(), safe.persistence_problem()),
+            (None, None)
+        );
+    }
+}

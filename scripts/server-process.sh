@@ -1,0 +1,183 @@
+# shellcheck shell=bash
+# The life of a local server process. Sourced by redis.sh and postgres.sh, which say in PROGRAM
+# what the executable is called and define data_folder, how_to_start and signal_to_stop.
+#
+# A server is known by its folder: <dir>/pid, <dir>/port, and the data its process works in. A
+# process id alone is never believed: the process must also be PROGRAM at work in that data folder.
+
+# shellcheck disable=SC2034  # read by the scripts that source this
+START_SECONDS_MAX=60
+STOP_SECONDS_MAX=30
+
+say() { printf '%s\n' "$*"; }
+fail() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Only a superuser installs packages; sudo is for those who are not root.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"
+    elif have sudo; then sudo "$@"
+    else fail "installing needs root or sudo: $*"
+    fi
+}
+
+# install_package <apt name> <dnf name> <brew name>
+install_package() {
+    if have apt-get; then
+        as_root apt-get update >&2 &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$1" >&2
+    elif have dnf; then as_root dnf install -y "$2" >&2
+    elif have brew; then brew install "$3" >&2
+    else fail "no apt-get, dnf or brew here: install $PROGRAM by hand and put it on the PATH"
+    fi || fail "installing $PROGRAM failed, see above"
+}
+
+absolute_folder() { mkdir -p "$1" && (cd "$1" && pwd -P); }
+
+# A process that has ended and was not collected yet (a zombie) is gone.
+process_lives() {
+    kill -0 "$1" 2>/dev/null && ! grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"
+}
+
+# is_server <pid> <data folder>
+is_server() {
+    process_lives "$1" || return 1
+    if [ -d "/proc/$1" ]; then
+        [ "$(readlink "/proc/$1/cwd" 2>/dev/null)" = "$2" ] &&
+            grep -qsF "${PROGRAM:0:15}" "/proc/$1/comm"
+    else
+        ps -p "$1" -o comm= | grep -qF "$PROGRAM"
+    fi
+}
+
+# running_pid <dir>: prints the server's process id, or fails.
+running_pid() {
+    local pid
+    pid=$(cat "$1/pid" 2>/dev/null) || return 1
+    [ -n "$pid" ] && is_server "$pid" "$(data_folder "$1")" && say "$pid"
+}
+
+children_of() {
+    ps -A -o pid= -o ppid= 2>/dev/null | awk -v parent="$1" '$2 == parent { print $1 }' || true
+}
+
+# wait_until <seconds> <command…>
+wait_until() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.05
+    done
+}
+
+all_gone() {
+    local pid
+    for pid in "$@"; do
+        if process_lives "$pid"; then return 1; fi
+    done
+}
+
+# In a session of its own, so that a Ctrl-C meant for the caller does not reach it, and holding
+# none of the caller's pipes.
+detached() {
+    if have setsid; then exec setsid nohup "$@"; else exec nohup "$@"; fi
+}
+
+start_server() {
+    local dir port owner="" pid
+    dir=$(absolute_folder "$1") && port=$2 && shift 2
+    if [ "${1:-}" = --with ]; then owner=$2 && shift 2; fi
+    if [ "${1:-}" = -- ]; then shift; fi
+
+    if pid=$(running_pid "$dir"); then
+        [ "$(cat "$dir/port")" = "$port" ] ||
+            fail "the server of $dir already runs on port $(cat "$dir/port"): stop it first"
+    else
+        if [ -n "$owner" ] && [ ! -e "$dir/throwaway" ]; then
+            [ -z "$(ls -A "$dir")" ] || fail "--with removes $dir later, and it is not empty"
+            : >"$dir/throwaway"
+        fi
+        say "$port" >"$dir/port"
+        how_to_start "$dir" "$port" "$@"
+        pid=$(running_pid "$dir") || fail "$PROGRAM ended at once, see the log in $dir"
+        if [ -n "$owner" ]; then
+            detached "$0" watch "$dir" "$pid" "$owner" </dev/null >/dev/null 2>&1 &
+        fi
+    fi
+    say "$(url_of "$dir" "$port") (process $pid)"
+}
+
+stop_server() {
+    local dir=$1 pid
+    if ! pid=$(running_pid "$dir"); then rm -f "$dir/pid"; return 0; fi
+    resume_server "$dir"
+    kill -s "${signal_to_stop:?}" "$pid" 2>/dev/null || true
+    wait_until "$STOP_SECONDS_MAX" all_gone "$pid" || kill_server "$dir"
+    rm -f "$dir/pid"
+}
+
+# As a power cut would: no last words. Returns when the process and its children are gone.
+kill_server() {
+    local dir=$1 pid children
+    if ! pid=$(running_pid "$dir"); then rm -f "$dir/pid"; return 0; fi
+    children=$(children_of "$pid")
+    # shellcheck disable=SC2086  # a list of numbers
+    kill -s KILL "$pid" $children 2>/dev/null || true
+    # shellcheck disable=SC2086
+    wait_until "$STOP_SECONDS_MAX" all_gone "$pid" $children || fail "process $pid does not end"
+    rm -f "$dir/pid"
+}
+
+# Connections stay open and nothing answers: a hung server. The parent first, so that no child
+# is born meanwhile.
+pause_server() {
+    local pid
+    pid=$(running_pid "$1") || fail "no server runs from $1"
+    kill -s STOP "$pid"
+    # shellcheck disable=SC2046  # a list of numbers
+    kill -s STOP $(children_of "$pid") 2>/dev/null || true
+}
+
+resume_server() {
+    local pid
+    pid=$(running_pid "$1") || fail "no server runs from $1"
+    # shellcheck disable=SC2046  # a list of numbers
+    kill -s CONT $(children_of "$pid") 2>/dev/null || true
+    kill -s CONT "$pid"
+}
+
+# watch <dir> <server pid> <owner pid>: when the owner is gone, so are the server and its folder.
+# When the server was stopped by its owner, nothing is left to watch.
+watch_server() {
+    local dir=$1 pid=$2 owner=$3
+    while process_lives "$owner"; do
+        process_lives "$pid" || return 0
+        sleep 1
+    done
+    discard_server "$dir"
+}
+
+# A folder that --with did not mark as its own is never removed.
+discard_server() {
+    kill_server "$1"
+    if [ -e "$1/throwaway" ]; then rm -rf "$(dirname "$(data_folder "$1")")" "$1"; fi
+}
+
+# dispatch <sub-command> <arguments…>: what both scripts have in common.
+dispatch() {
+    local command=${1:---help}
+    shift || true
+    case "$command:$#" in
+        --help:* | -h:* | help:*) usage ;;
+        install:0) install_server ;;
+        start:[01]) fail "start needs <dir> <port>" ;;
+        start:*) start_server "$@" ;;
+        stop:1 | kill:1 | pause:1 | resume:1 | discard:1)
+            if [ -d "$1" ]; then "${command}_server" "$(absolute_folder "$1")"; fi
+            ;;
+        watch:3) watch_server "$@" ;;
+        url:2) url_of "$1" "$2" ;;
+        *) usage >&2; exit 64 ;;
+    esac
+}
