@@ -2,6 +2,7 @@
 
 RUN := .run
 REDIS_PORT := 6390
+SCRIPTS := scripts/*.sh deploy/is-ready .ci/run
 # A server of one's own is used when REDIS_URL or REDIS_HOST names it.
 OWN_REDIS := $(REDIS_URL)$(REDIS_HOST)
 
@@ -59,8 +60,8 @@ lint: ## format, clippy, the tidy test, licences and sources of dependencies, sc
 	else \
 		echo '*** SKIPPED: cargo deny is not installed (cargo install cargo-deny --locked)' >&2; \
 	fi
-	@for script in scripts/*.sh .ci/run; do bash -n "$$script" || exit 1; done
-	@if command -v shellcheck >/dev/null; then echo shellcheck; shellcheck -x scripts/*.sh .ci/run; fi
+	@for script in $(SCRIPTS); do bash -n "$$script" || exit 1; done
+	@if command -v shellcheck >/dev/null; then echo shellcheck; shellcheck -x $(SCRIPTS); fi
 
 stop: ## stop the servers that run-all started
 	@scripts/redis.sh stop $(RUN)/redis

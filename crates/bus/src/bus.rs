@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::topics::TopicInfo;
 use common::{Clock, FieldSink, Message, RawFields, Topic};
+use redis_link::{InvalidServer, Link};
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::{SubscribeOptions, Subscription};
@@ -13,6 +15,7 @@ use crate::memory::MemoryServer;
 use crate::message_id::MessageId;
 use crate::metrics;
 use crate::overview::TopicOverview;
+use crate::redis::RedisServer;
 use crate::server::{Encoded, Once, Risk, Server, StoredMessage};
 
 /// The most messages in one call to a server; longer lists are split.
@@ -35,6 +38,14 @@ impl Bus {
         Self {
             server: Arc::new(server),
         }
+    }
+
+    /// A bus on the Redis server of a URL. Connects when first used.
+    pub fn on_redis(url: &str, command_timeout: Duration) -> Result<Self, InvalidServer> {
+        Ok(Self::new(RedisServer::new(Link::open(
+            url,
+            command_timeout,
+        )?)))
     }
 
     /// A bus within this process, which forgets everything when it is dropped.

@@ -180,18 +180,17 @@ impl Consumer {
         self.member.settle(settlement).await
     }
 
-    /// Gives back a batch that was not started: peers take it at once, and its attempts are not
-    /// counted.
-    pub async fn hand_back(&self, batch: DeliveryBatch) -> Result<(), BusError> {
-        let messages: Vec<(MessageId, u32)> = batch
-            .messages
+    /// Gives back messages that were not processed, each with its deliveries: peers take them at
+    /// once, and the delivery is not counted as an attempt.
+    pub async fn hand_back(&self, messages: &[(MessageId, u32)]) -> Result<(), BusError> {
+        let before: Vec<(MessageId, u32)> = messages
             .iter()
-            .map(|message| (message.id, message.deliveries.saturating_sub(1)))
+            .map(|(id, deliveries)| (*id, deliveries.saturating_sub(1)))
             .collect();
         let idle = self.member.options.lease + HANDED_BACK_BEYOND_LEASE;
         self.member
             .server
-            .hand_back(&self.member.membership, &messages, idle)
+            .hand_back(&self.member.membership, &before, idle)
             .await
     }
 

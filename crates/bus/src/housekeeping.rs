@@ -80,7 +80,7 @@ async fn renew(member: &Member) -> Result<(), BusError> {
 
 async fn look_after(member: &Member, round: u32) -> Result<(), BusError> {
     member.server.trim(&member.topic).await?;
-    if round % ROUNDS_OF_CARE != 0 {
+    if !round.is_multiple_of(ROUNDS_OF_CARE) {
         return Ok(());
     }
     // Topics that nobody reads have no member of their own to trim them.

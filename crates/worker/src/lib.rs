@@ -1,1 +1,28 @@
-//! worker
+//! The life of a worker process: settings, telemetry, signals, health, and the loop that consumes
+//! a topic. *When* a stage runs is here; *what* it does is not.
+//!
+//! It knows no domain word and no store. Its promises: a signal stops reading and finishes what is
+//! in hand; a dependency that is down makes a stage wait and burns no attempts; a batch that fails
+//! for any other reason is taken apart until the culprit is alone.
+
+mod clock;
+mod health;
+pub mod http;
+mod life;
+pub mod metrics;
+mod ops;
+mod processor;
+mod settings;
+mod settling;
+mod signals;
+mod stage;
+mod telemetry;
+mod waiting;
+
+pub use clock::SystemClock;
+pub use health::Health;
+pub use life::{ConfigError, Worker, main};
+pub use processor::{Batch, Processor, Received, Verdicts};
+pub use settings::{LogFormat, WorkerSettings};
+pub use tokio_util::sync::CancellationToken;
+pub use waiting::Backoff;

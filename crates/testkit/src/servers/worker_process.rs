@@ -25,9 +25,9 @@ const LOG_LINES_SHOWN: usize = 60;
 /// Becomes the worker, and leaves a shell beside it that kills it when the test process is gone:
 /// a test that was itself killed leaves nothing behind.
 const RUN_UNTIL_OWNER_IS_GONE: &str = r#"
-    owner=$1; shift
+    owner=$1 folder=$2; shift 2
     ( while kill -0 "$owner" && kill -0 $$; do sleep 1; done
-      kill -0 "$owner" || kill -s KILL $$ ) </dev/null >/dev/null 2>&1 &
+      kill -0 "$owner" || { kill -s KILL $$; rm -rf "$folder"; } ) </dev/null >/dev/null 2>&1 &
     exec "$@"
 "#;
 
@@ -72,6 +72,7 @@ impl WorkerProcess {
                 "worker",
                 &std::process::id().to_string(),
             ])
+            .arg(folder.path())
             .arg(program)
             .args(arguments)
             .env_clear()

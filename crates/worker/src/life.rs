@@ -1,0 +1,313 @@
+//! From start to end of a process.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use bus::{Bus, SubscribeOptions};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser};
+use common::{Topic as _, Unavailable};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::health::Health;
+use crate::processor::Processor;
+use crate::settings::WorkerSettings;
+use crate::signals::Signals;
+use crate::stage::Stage;
+use crate::waiting::Backoff;
+use crate::{ops, telemetry};
+
+/// The exit code for settings that cannot be used (`EX_USAGE` of sysexits).
+const EXIT_USAGE: u8 = 64;
+
+/// Settings that cannot be used: which one, and what is allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Worker {
+    health: Health,
+    stop: CancellationToken,
+    tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
+    grace: Duration,
+    fail_fast: bool,
+}
+
+/// The whole of a worker's `main`: reads the settings, starts, runs until a signal or a failure.
+/// Exit code 0 after a signal, 64 for settings that cannot be used, 1 for any other failure.
+pub fn main<C>(
+    name: &'static str,
+    start: impl AsyncFnOnce(C, &mut Worker) -> anyhow::Result<()>,
+) -> ExitCode
+where
+    C: Parser + AsRef<WorkerSettings>,
+{
+    let config = match parse::<C>() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = runtime.context("starting the runtime").and_then(|runtime| {
+        let result = runtime.block_on(live(name, config, start));
+        // Blocking tasks that still run must not hold up the exit.
+        runtime.shutdown_background();
+        result
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("{name}: {error:#}"));
+            let usage = error.downcast_ref::<ConfigError>().is_some();
+            ExitCode::from(if usage { EXIT_USAGE } else { 1 })
+        }
+    }
+}
+
+async fn live<C: AsRef<WorkerSettings>>(
+    name: &'static str,
+    config: C,
+    start: impl AsyncFnOnce(C, &mut Worker) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let settings = config.as_ref().clone();
+    let mut signals = Signals::catch().context("catching signals")?;
+    let mut worker = Worker::new(name, &settings).await?;
+    worker.health.waiting("start", "starting");
+    let stop = worker.stop.clone();
+    let started = tokio::select! {
+        started = start(config, &mut worker) => started,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping before the start was complete");
+            stop.cancel();
+            return Ok(());
+        }
+    };
+    started?;
+    worker.health.ready("start");
+    tracing::info!("{name} is ready");
+    worker.run(signals).await
+}
+
+impl Worker {
+    async fn new(name: &'static str, settings: &WorkerSettings) -> anyhow::Result<Self> {
+        let metrics = telemetry::start(settings)?;
+        let mut worker = Self {
+            health: Health::default(),
+            stop: CancellationToken::new(),
+            tasks: JoinSet::new(),
+            grace: settings.grace(),
+            fail_fast: settings.fail_fast,
+        };
+        let router = ops::router(name, worker.health.clone(), metrics);
+        let address = worker.serve("ops", settings.ops_address, router).await?;
+        tracing::info!(%address, "serving /live, /ready and /metrics");
+        Ok(worker)
+    }
+
+    /// Is cancelled when the worker is to stop.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// What the worker says of its readiness.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Runs a named task. It must end when [`Worker::stop_token`] is cancelled; if it fails, the
+    /// worker stops.
+    pub fn task(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move { (name, task.await) });
+    }
+
+    /// Runs a task at an interval until the worker stops. A failure is logged and the task is run
+    /// again at its next time.
+    pub fn every<F: Future<Output = anyhow::Result<()>> + Send>(
+        &mut self,
+        name: &'static str,
+        interval: Duration,
+        task: impl Fn() -> F + Send + 'static,
+    ) {
+        let stop = self.stop.clone();
+        self.task(name, async move {
+            loop {
+                if let Err(error) = task().await {
+                    tracing::warn!(task = name, error = format!("{error:#}"), "task failed");
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(interval) => {}
+                }
+            }
+        });
+    }
+
+    /// Consumes a topic with a processor.
+    pub fn stage<P: Processor>(&mut self, bus: &Bus, options: SubscribeOptions, processor: P) {
+        let subscription = bus.subscribe(P::Input::INFO, P::GROUP, options, self.stop.clone());
+        let stage = Stage {
+            processor,
+            consumer: subscription.consumer,
+            health: self.health.clone(),
+            stop: self.stop.clone(),
+        };
+        let driver = subscription.driver;
+        self.task("driver", async move {
+            driver.await;
+            Ok(())
+        });
+        self.task(P::GROUP, stage.run(subscription.deliveries));
+    }
+
+    /// Serves HTTP until the worker stops; gives the address, which may have a port of its own.
+    pub async fn serve(
+        &mut self,
+        name: &'static str,
+        address: SocketAddr,
+        router: Router,
+    ) -> anyhow::Result<SocketAddr> {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("listening on {address} for {name}"))?;
+        let address = listener.local_addr()?;
+        let stop = self.stop.clone();
+        let server = axum::serve(listener, router.into_make_service())
+            .with_graceful_shutdown(async move { stop.cancelled().await });
+        self.task(name, async move { server.await.context("serving HTTP") });
+        Ok(address)
+    }
+
+    /// Calls until it succeeds, as long as a dependency is down; other failures are final.
+    pub async fn wait_for<T>(
+        &self,
+        what: &'static str,
+        call: impl AsyncFn() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let mut backoff = Backoff::default();
+        loop {
+            let error = match call().await {
+                Ok(value) => {
+                    self.health.ready(what);
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            let down = error.chain().any(|cause| cause.is::<Unavailable>());
+            if !down || self.fail_fast {
+                return Err(error);
+            }
+            self.health.waiting(what, format!("{error:#}"));
+            tracing::warn!("waiting for {what}: {error:#}");
+            tokio::time::sleep(backoff.advance()).await;
+        }
+    }
+
+    async fn run(mut self, mut signals: Signals) -> anyhow::Result<()> {
+        let first_failure = tokio::select! {
+            signal = signals.next() => {
+                tracing::info!(signal, "stopping: finishing what is in hand");
+                Ok(())
+            }
+            failure = next_failure(&mut self.tasks) => failure,
+        };
+        self.stop.cancel();
+        let drained = tokio::select! {
+            drained = tokio::time::timeout(self.grace, drain(&mut self.tasks)) => drained,
+            signal = signals.next() => {
+                tracing::warn!(signal, "a second signal: exiting at once");
+                return first_failure;
+            }
+        };
+        match drained {
+            Ok(()) => tracing::info!("stopped"),
+            Err(_) => tracing::warn!("the grace ran out; what is unfinished comes again"),
+        }
+        first_failure
+    }
+}
+
+/// Waits until a task fails or all have ended.
+async fn next_failure(
+    tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>,
+) -> anyhow::Result<()> {
+    while let Some(ended) = tasks.join_next().await {
+        let (name, result) = ended.context("a task panicked")?;
+        result.with_context(|| format!("in task {name}"))?;
+    }
+    Ok(())
+}
+
+async fn drain(tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>) {
+    while let Some(ended) = tasks.join_next().await {
+        match ended {
+            Ok((_, Ok(()))) => {}
+            Ok((task, Err(error))) => tracing::warn!(task, error = format!("{error:#}"), "ended"),
+            Err(error) => tracing::error!(%error, "a task panicked"),
+        }
+    }
+}
+
+/// Reads the settings; for bad ones says in one line which variable is wrong.
+fn parse<C: Parser>() -> Result<C, ExitCode> {
+    let matches = C::command().try_get_matches();
+    let error = match matches.and_then(|mut matches| C::from_arg_matches_mut(&mut matches)) {
+        Ok(config) => return Ok(config),
+        Err(error) => error,
+    };
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        // Help that cannot be printed helps nobody; there is nothing left to do about it.
+        error.print().ok();
+        return Err(ExitCode::SUCCESS);
+    }
+    let text = error.to_string();
+    let first = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let details = text
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with('['));
+    let variable = variable_of(&C::command(), &error).map(|name| format!("{name}: "));
+    say(&format!(
+        "{}{first} {}",
+        variable.unwrap_or_default(),
+        details.unwrap_or_default()
+    ));
+    Err(ExitCode::from(EXIT_USAGE))
+}
+
+/// The environment variable of the option that an error is about.
+fn variable_of(command: &clap::Command, error: &clap::Error) -> Option<String> {
+    let ContextValue::String(option) = error.get(ContextKind::InvalidArg)? else {
+        return None;
+    };
+    let long = option.strip_prefix("--")?.split([' ', '=']).next()?;
+    let argument = command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(long))?;
+    Some(argument.get_env()?.to_string_lossy().into_owned())
+}
+
+/// One line on stderr, for what must be said when there may be no log.
+fn say(text: &str) {
+    // When stderr is gone there is nobody left to tell.
+    writeln!(std::io::stderr(), "{}", text.trim_end()).ok();
+}

@@ -1,0 +1,42 @@
+//! Settling until the bus has taken it.
+
+use std::time::Duration;
+
+use bus::{BusError, Consumer, Settlement};
+use tokio_util::sync::CancellationToken;
+
+use crate::waiting::Backoff;
+
+/// After a signal to stop, a settlement is tried this many times more. What is not settled then
+/// comes again, which is harmless.
+const TRIES_WHEN_STOPPING: u32 = 3;
+const WAIT_WHEN_STOPPING: Duration = Duration::from_millis(200);
+
+/// Settles, waiting for a bus that is down. A settlement may be repeated: the bus settles each
+/// message once.
+pub(crate) async fn settle(
+    consumer: &Consumer,
+    settlement: &Settlement,
+    stop: &CancellationToken,
+) -> Result<(), BusError> {
+    let mut backoff = Backoff::default();
+    let mut tries_left = TRIES_WHEN_STOPPING;
+    loop {
+        let error = match consumer.settle(settlement).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if stop.is_cancelled() {
+            tries_left -= 1;
+            tokio::time::sleep(WAIT_WHEN_STOPPING).await;
+        }
+        if !error.is_unavailable() || tries_left == 0 {
+            return Err(error);
+        }
+        tracing::warn!(%error, "settling failed; waiting for the bus");
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(backoff.advance()) => {}
+        }
+    }
+}
