@@ -120,7 +120,17 @@ fn together(due: Vec<Claim>, batch_max: usize) -> Vec<Vec<Claim>> {
     groups
 }
 
-async fn claim(member: &Member, claims: Vec<Claim>) -> Result<Option<DeliveryBatch>, BusError> {
+async fn claim(member: &Member, mut claims: Vec<Claim>) -> Result<Option<DeliveryBatch>, BusError> {
+    let deliveries_max = member.options.retry.deliveries_max;
+    let exhausted = claims
+        .first()
+        .is_some_and(|claim| claim.deliveries > deliveries_max);
+    if exhausted {
+        // Taking a message over in order to give it up is no delivery.
+        for claim in &mut claims {
+            claim.deliveries = claim.deliveries.saturating_sub(1);
+        }
+    }
     let acquiring = member.acquiring.lock().await;
     let claimed = member.server.claim(&member.membership, &claims).await?;
     let (topic, group) = (member.membership.topic, member.membership.group);
@@ -133,7 +143,6 @@ async fn claim(member: &Member, claims: Vec<Claim>) -> Result<Option<DeliveryBat
     let count = u64::try_from(claimed.messages.len()).unwrap_or(u64::MAX);
     metrics::count(metrics::CLAIMED, topic, group, count);
     let deliveries = claims.first().map_or(1, |claim| claim.deliveries);
-    let exhausted = deliveries > member.options.retry.deliveries_max;
     let batch = deliver(member, claimed.messages, deliveries);
     drop(acquiring);
     match batch {
@@ -167,7 +176,7 @@ async fn give_up(member: &Member, batch: DeliveryBatch) -> Result<(), BusError> 
         .map(|message| Verdict {
             id: message.id,
             reason: "deliveries_exhausted".to_owned(),
-            error: format!("not settled in {} deliveries", message.deliveries - 1),
+            error: format!("not settled in {} deliveries", message.deliveries),
         })
         .collect();
     member

@@ -1,2 +1,61 @@
-//! cli
-fn main() {}
+//! `millrace`: the command line. One file for each subcommand; this one lists them.
+
+mod bounded_lines;
+mod duration;
+mod http;
+mod output;
+mod send;
+mod signals;
+mod streams;
+mod up;
+
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+/// Runs Millrace, sends events to it and shows what it does with them.
+#[derive(Debug, clap::Parser)]
+#[command(name = "millrace", version, max_term_width = 100)]
+enum Command {
+    Up(up::Up),
+    Send(send::SendEvents),
+    Streams(streams::Streams),
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Up(command) => command.run().await,
+        Command::Send(command) => command.run().await,
+        Command::Streams(command) => command.run().await,
+    }
+}
+
+fn main() -> ExitCode {
+    let result = worker::parse().map(|command| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("starting the runtime")?;
+        let result = runtime.block_on(Box::pin(run(command)));
+        // A blocked read of stdin or write to stdout must not hold up the exit.
+        runtime.shutdown_background();
+        result
+    });
+    match result {
+        Ok(Ok(code)) | Err(code) => code,
+        Ok(Err(error)) => failure(&error),
+    }
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    // Whoever read our output has had enough, as in `millrace profiles | head`.
+    let reader_is_gone = error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+    if !reader_is_gone {
+        output::note(&format!("millrace: {error:#}"));
+    }
+    let usage = error.is::<worker::ConfigError>() || error.is::<bus::InvalidServer>();
+    ExitCode::from(if usage { worker::EXIT_USAGE } else { 1 })
+}

@@ -4,6 +4,7 @@
 //! I/O, reads no clock, writes no log and knows no runtime. The bytes it produces are pinned by
 //! golden files in `tests/golden/`.
 
+pub mod event_types;
 pub mod fields;
 pub mod ids;
 pub mod keys;

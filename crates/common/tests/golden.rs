@@ -90,8 +90,7 @@ fn read_as_every_type(key: &str) -> Vec<(&'static str, String)> {
 }
 
 fn parse(line: &str) -> RawFields {
-    let pairs: Vec<(String, String)> =
-        serde_json::from_str(line).unwrap_or_default();
+    let pairs: Vec<(String, String)> = serde_json::from_str(line).unwrap_or_default();
     assert!(!pairs.is_empty(), "not an array of pairs: {line}");
     RawFields(
         pairs

@@ -1,1 +1,28 @@
-//! stores
+//! State: profiles, features, analytics and the outbox in SQL (SQLite or PostgreSQL), and estimates
+//! in Redis. It knows nothing of topics and processors.
+//!
+//! Effects are applied together with the ids of the messages that caused them, in one transaction
+//! per batch, so that a message that comes again changes nothing.
+
+mod analytics;
+mod effects;
+mod error;
+mod features;
+mod id_ranges;
+mod ledger;
+mod outbox;
+mod profiles;
+mod sql;
+mod unique_profiles;
+
+pub use analytics::{Analytics, Bucket, BucketQuery, Grain};
+pub use effects::{Applied, EventFact, Features, MessageKey, PredictionPolicy, Purchase};
+pub use error::StoreError;
+pub use features::{PersonFeatures, Revenue, WindowFeatures};
+pub use outbox::{Outbox, OutboxMessage};
+pub use profiles::{
+    IdentifierKey, KnownProfiles, NewIdentifier, NewProfile, Owner, Person, PersonView, Profiles,
+};
+pub use redis_link::{InvalidServer, RedisServers, Role};
+pub use sql::{Database, Engine, SqlSettings};
+pub use unique_profiles::{UniqueProfiles, UniqueSighting};

@@ -1,6 +1,5 @@
 //! From start to end of a process.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,23 +7,20 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use bus::{Bus, SubscribeOptions};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::Parser;
 use common::{Topic as _, Unavailable};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
+use crate::parsing::{EXIT_USAGE, parse, say};
 use crate::processor::Processor;
 use crate::settings::WorkerSettings;
 use crate::signals::Signals;
 use crate::stage::Stage;
 use crate::waiting::Backoff;
 use crate::{ops, telemetry};
-
-/// The exit code for settings that cannot be used (`EX_USAGE` of sysexits).
-const EXIT_USAGE: u8 = 64;
 
 /// Settings that cannot be used: which one, and what is allowed.
 #[derive(Debug, thiserror::Error)]
@@ -258,56 +254,4 @@ async fn drain(tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>) {
             Err(error) => tracing::error!(%error, "a task panicked"),
         }
     }
-}
-
-/// Reads the settings; for bad ones says in one line which variable is wrong.
-fn parse<C: Parser>() -> Result<C, ExitCode> {
-    let matches = C::command().try_get_matches();
-    let error = match matches.and_then(|mut matches| C::from_arg_matches_mut(&mut matches)) {
-        Ok(config) => return Ok(config),
-        Err(error) => error,
-    };
-    if matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    ) {
-        // Help that cannot be printed helps nobody; there is nothing left to do about it.
-        error.print().ok();
-        return Err(ExitCode::SUCCESS);
-    }
-    let text = error.to_string();
-    let first = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches("error: ");
-    let details = text
-        .lines()
-        .map(str::trim)
-        .find(|line| line.starts_with('['));
-    let variable = variable_of(&C::command(), &error).map(|name| format!("{name}: "));
-    say(&format!(
-        "{}{first} {}",
-        variable.unwrap_or_default(),
-        details.unwrap_or_default()
-    ));
-    Err(ExitCode::from(EXIT_USAGE))
-}
-
-/// The environment variable of the option that an error is about.
-fn variable_of(command: &clap::Command, error: &clap::Error) -> Option<String> {
-    let ContextValue::String(option) = error.get(ContextKind::InvalidArg)? else {
-        return None;
-    };
-    let long = option.strip_prefix("--")?.split([' ', '=']).next()?;
-    let argument = command
-        .get_arguments()
-        .find(|argument| argument.get_long() == Some(long))?;
-    Some(argument.get_env()?.to_string_lossy().into_owned())
-}
-
-/// One line on stderr, for what must be said when there may be no log.
-fn say(text: &str) {
-    // When stderr is gone there is nobody left to tell.
-    writeln!(std::io::stderr(), "{}", text.trim_end()).ok();
 }

@@ -1,0 +1,99 @@
+//! The contract of the bus. Every case runs on both back-ends.
+
+#[path = "support/notes.rs"]
+mod notes;
+#[path = "support/readers.rs"]
+mod readers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use bus::Bus;
+use common::{Clock, UnixMillis};
+use testkit::servers::{RedisDatabase, redis_database};
+
+/// Makes tests of the cases of a module, one on each back-end.
+macro_rules! on_both_back_ends {
+    ($($case:ident,)*) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $case() -> anyhow::Result<()> {
+                super::$case(crate::Bench::in_memory()).await
+            })*
+        }
+
+        mod redis {
+            $(#[tokio::test]
+            async fn $case() -> anyhow::Result<()> {
+                let Some(bench) = crate::Bench::on_redis()? else { return Ok(()) };
+                super::$case(bench).await
+            })*
+        }
+    };
+}
+
+#[path = "contract/dead_letters.rs"]
+mod dead_letters;
+#[path = "contract/leases.rs"]
+mod leases;
+#[path = "contract/once.rs"]
+mod once;
+#[path = "contract/outputs.rs"]
+mod outputs;
+#[path = "contract/overview.rs"]
+mod overview;
+#[path = "contract/publishing.rs"]
+mod publishing;
+#[path = "contract/retrying.rs"]
+mod retrying;
+#[path = "contract/settling.rs"]
+mod settling;
+#[path = "contract/stopping.rs"]
+mod stopping;
+#[path = "contract/trimming.rs"]
+mod trimming;
+
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An empty bus.
+struct Bench {
+    bus: Bus,
+    /// Emptied when dropped.
+    _database: Option<RedisDatabase>,
+}
+
+impl Bench {
+    fn in_memory() -> Self {
+        Self {
+            bus: Bus::in_memory(Arc::new(RealClock)),
+            _database: None,
+        }
+    }
+
+    fn on_redis() -> Result<Option<Self>> {
+        let Some(database) = redis_database() else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            bus: Bus::on_redis(database.url(), COMMAND_TIMEOUT)?,
+            _database: Some(database),
+        }))
+    }
+}
+
+/// The contract is about waiting, and Redis waits by its own clock: both back-ends get real time.
+#[derive(Debug)]
+struct RealClock;
+
+impl Clock for RealClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that others take"
+    )]
+    fn now(&self) -> UnixMillis {
+        let elapsed = std::time::SystemTime::UNIX_EPOCH.elapsed();
+        let millis = elapsed.map_or(0, |elapsed| elapsed.as_millis());
+        UnixMillis(i64::try_from(millis).unwrap_or(i64::MAX))
+    }
+}

@@ -1,0 +1,130 @@
+//! What XINFO does not know, and what trimming may not touch.
+
+use anyhow::{Context as _, Result};
+use bus::SubscribeOptions;
+use common::Topic as _;
+
+use crate::bench::Bench;
+use crate::notes::{Notes, ShortNotes, notes};
+use crate::readers::{LONG, Reader, assert_conserved, done, group, options};
+
+const STREAM: &str = Notes::INFO.name;
+
+/// `MAXLEN` drops the oldest, read or not. Remedy: trimming by `MINID`, at the first message that
+/// some group has not settled.
+#[tokio::test]
+async fn a_long_backlog_survives_a_short_retention() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    let (bus, topic) = (&bench.bus, &ShortNotes::INFO);
+    bus.open_groups(&[*topic]).await?;
+    for start in 0..10 {
+        bus.publish::<ShortNotes>(&notes(start * 100..start * 100 + 100))
+            .await?;
+        bus.trim(topic).await?;
+    }
+    let mut reader = Reader::join::<ShortNotes>(bus, options());
+    let held = reader.take(100).await?;
+    // The reader trims in every round, too.
+    bus.trim(topic).await?;
+    assert_eq!(bus.overview(topic).await?.length, 1_000);
+
+    reader.consumer.settle(&done(held.ids())).await?;
+    let rest = reader.finish(900).await?;
+    assert_eq!(rest, (100..1_000).collect::<Vec<u32>>());
+    assert_conserved(bus, topic).await?;
+    bus.trim(topic).await?;
+    assert_eq!(bus.overview(topic).await?.length, topic.retained);
+    Ok(())
+}
+
+/// The lag as Redis tells it; empty for NULL.
+fn lag(bench: &Bench) -> Result<String> {
+    let groups = bench.cli(&["XINFO", "GROUPS", STREAM])?;
+    let mut lines = groups.lines().skip_while(|line| *line != "lag").skip(1);
+    Ok(lines.next().unwrap_or_default().to_owned())
+}
+
+/// Redis gives up counting after a deletion. Remedy: NULL is not 0; the entries are counted.
+#[tokio::test]
+async fn a_lag_that_redis_forgot_after_a_deletion_is_counted() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    bench.bus.open_groups(&[Notes::INFO]).await?;
+    let ids = bench.bus.publish::<Notes>(&notes(0..10)).await?;
+    bench.deliver_to_nobody("somebody", 3)?;
+    assert_eq!(lag(&bench)?, "7");
+    let deleted = ids.get(6).context("the seventh")?.to_string();
+    bench.cli(&["XDEL", STREAM, &deleted])?;
+    assert_eq!(lag(&bench)?, "", "this Redis knows it: the trap is gone");
+
+    let overview = group(&bench.bus, &Notes::INFO).await?;
+    assert_eq!(
+        (overview.undelivered.count, overview.undelivered.exact),
+        (6, true)
+    );
+    assert!(overview.oldest_undelivered_age.is_some());
+    assert_eq!(overview.backlog(), 9);
+    Ok(())
+}
+
+/// Nor does it count for a group that was put somewhere. Remedy: the same, up to a limit, and a
+/// count that stopped there says so.
+#[tokio::test]
+async fn a_lag_that_redis_forgot_after_a_move_is_counted_as_far_as_the_limit() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    bench.bus.open_groups(&[Notes::INFO]).await?;
+    let ids = bench.bus.publish::<Notes>(&notes(0..10_002)).await?;
+    let move_to = |number: usize| {
+        let id = ids.get(number).context("no such message")?.to_string();
+        bench.cli(&["XGROUP", "SETID", STREAM, "readers", &id])
+    };
+    move_to(9_995)?;
+    assert_eq!(lag(&bench)?, "", "this Redis knows it: the trap is gone");
+    let few = group(&bench.bus, &Notes::INFO).await?;
+    assert_eq!((few.undelivered.count, few.undelivered.exact), (6, true));
+
+    move_to(0)?;
+    let many = group(&bench.bus, &Notes::INFO).await?;
+    assert_eq!(
+        (many.undelivered.count, many.undelivered.exact),
+        (10_000, false)
+    );
+    assert!(many.oldest_undelivered_age.is_some());
+
+    move_to(10_001)?;
+    let none = group(&bench.bus, &Notes::INFO).await?;
+    assert_eq!((none.undelivered.count, none.undelivered.exact), (0, true));
+    assert_eq!(none.oldest_undelivered_age, None);
+    Ok(())
+}
+
+/// Trimming past a group that fell behind also loses the lag. Remedy: trimming waits for every
+/// group of the stream, also for one that the topic does not declare.
+#[tokio::test]
+async fn a_group_that_nobody_declared_is_waited_for_as_well() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    let (bus, topic) = (&bench.bus, &ShortNotes::INFO);
+    let untidy = SubscribeOptions {
+        housekeeping_interval: LONG,
+        ..options()
+    };
+    let mut reader = Reader::join::<ShortNotes>(bus, untidy);
+    bus.open_groups(&[*topic]).await?;
+    bench.cli(&["XGROUP", "CREATE", topic.name, "strangers", "0"])?;
+    for note in notes(0..20) {
+        bus.publish::<ShortNotes>(&[note]).await?;
+        bus.trim(topic).await?;
+    }
+    reader.finish(20).await?;
+    assert_eq!(bus.trim(topic).await?, 0);
+    bench.cli(&["XGROUP", "DESTROY", topic.name, "strangers"])?;
+    assert_eq!(bus.trim(topic).await?, 15);
+    Ok(())
+}

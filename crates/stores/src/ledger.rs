@@ -1,0 +1,128 @@
+//! The ledger: which messages have had their effects in this database.
+//!
+//! Every batch looks the ledger up and adds to it in the transaction of its effects. Two batches
+//! can hold the same message only if it was delivered again, and then at least one of them says so:
+//! that one runs alone (an exclusive lock), so it sees what the other did, or the other sees what
+//! it did. Batches of new messages run side by side (a shared lock). SQLite has one writer anyway.
+
+use sqlx::{AnyConnection, Row as _};
+use uuid::Uuid;
+
+use common::UnixMillis;
+
+use crate::error::StoreError;
+use crate::id_ranges::{Id, IdRanges};
+use crate::sql::{Database, Engine};
+
+/// The name space of the locks of this ledger among the advisory locks of the database ("mill").
+const LOCK_SPACE: i32 = 0x6d69_6c6c;
+
+/// Takes the lock of a stage until the end of the transaction: exclusive if messages may have been
+/// applied before or are being applied by somebody else.
+pub(crate) async fn lock(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    stage: &str,
+    exclusive: bool,
+) -> Result<(), StoreError> {
+    if engine == Engine::Sqlite {
+        return Ok(());
+    }
+    let statement = if exclusive {
+        "SELECT 1 FROM (SELECT pg_advisory_xact_lock($1, hashtext($2))) AS l"
+    } else {
+        "SELECT 1 FROM (SELECT pg_advisory_xact_lock_shared($1, hashtext($2))) AS l"
+    };
+    sqlx::query(statement)
+        .bind(LOCK_SPACE)
+        .bind(stage)
+        .execute(connection)
+        .await
+        .map_err(|error| StoreError::of("locking the ledger", error))?;
+    Ok(())
+}
+
+/// Those of the ids that were applied before.
+pub(crate) async fn applied(
+    connection: &mut AnyConnection,
+    stage: &str,
+    ids: &IdRanges,
+) -> Result<IdRanges, StoreError> {
+    let mut applied = IdRanges::default();
+    let Some((first, last)) = ids.bounds() else {
+        return Ok(applied);
+    };
+    let rows = sqlx::query(
+        "SELECT ids FROM applied_batches \
+         WHERE stage = $1 AND last_major >= $2 AND first_major <= $3",
+    )
+    .bind(stage)
+    .bind(signed(first))
+    .bind(signed(last))
+    .fetch_all(connection)
+    .await
+    .map_err(|error| StoreError::of("reading the ledger", error))?;
+    for row in rows {
+        let text: String = row
+            .try_get(0)
+            .map_err(|error| StoreError::of("reading the ledger", error))?;
+        let ranges = IdRanges::parse(&text).ok_or_else(|| StoreError::Corrupt {
+            table: "applied_batches",
+            detail: text.clone(),
+        })?;
+        applied.extend(ranges);
+    }
+    Ok(applied)
+}
+
+/// Adds ids.
+pub(crate) async fn add(
+    connection: &mut AnyConnection,
+    stage: &str,
+    ids: impl IntoIterator<Item = Id>,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let ranges = IdRanges::of(ids);
+    let Some((first, last)) = ranges.bounds() else {
+        return Ok(());
+    };
+    sqlx::query(
+        "INSERT INTO applied_batches (stage, last_major, first_major, batch_id, ids, applied_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(stage)
+    .bind(signed(last))
+    .bind(signed(first))
+    .bind(Uuid::new_v4().to_string())
+    .bind(ranges.to_text())
+    .bind(now.0)
+    .execute(connection)
+    .await
+    .map_err(|error| StoreError::of("writing the ledger", error))?;
+    Ok(())
+}
+
+/// Forgets batches that cannot come again: all of their ids are below `floor`, and they were
+/// applied before `before`. Gives how many.
+pub(crate) async fn prune(
+    database: &Database,
+    stage: &str,
+    floor: u64,
+    before: UnixMillis,
+) -> Result<u64, StoreError> {
+    let result = sqlx::query(
+        "DELETE FROM applied_batches WHERE stage = $1 AND last_major < $2 AND applied_at < $3",
+    )
+    .bind(stage)
+    .bind(signed(floor))
+    .bind(before.0)
+    .execute(database.pool())
+    .await
+    .map_err(|error| StoreError::of("pruning the ledger", error))?;
+    Ok(result.rows_affected())
+}
+
+/// The databases have no unsigned numbers; ids beyond theirs keep their order at the end.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

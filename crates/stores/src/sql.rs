@@ -1,0 +1,160 @@
+//! The SQL database: which one, how it is opened, and the few places where the two differ.
+
+mod rows;
+mod settings;
+
+use std::time::Duration;
+
+use common::Unavailable;
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::migrate::Migrator;
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Transaction};
+
+pub(crate) use self::rows::{Column, Rows};
+pub use self::settings::SqlSettings;
+use crate::error::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How long a connection may take to be had.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Migrations of SQLite have no lock: who loses a race looks again.
+const MIGRATION_ATTEMPTS: u32 = 10;
+const MIGRATION_WAIT: Duration = Duration::from_millis(200);
+
+/// Every write reaches the disk before it is answered, and a writer waits for another.
+const SQLITE_SETUP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+     PRAGMA busy_timeout = 10000; PRAGMA temp_store = MEMORY";
+/// Nothing waits for ever, and a stopped worker does not hold its locks for long.
+const POSTGRES_SETUP: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
+     SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = 'warning'";
+
+/// The kind of database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// One file on this machine.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+/// An open database. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: AnyPool,
+    engine: Engine,
+}
+
+impl Database {
+    /// Opens a database. Connects when first used.
+    pub fn open(url: &str, connections_max: u32) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let engine = match url.split_once(':') {
+            Some(("sqlite", _)) => Engine::Sqlite,
+            Some(("postgres" | "postgresql", _)) => Engine::Postgres,
+            Some((scheme, _)) => {
+                return Err(StoreError::Settings(format!("unknown scheme {scheme}")));
+            }
+            None => return Err(StoreError::Settings("it is not a URL".to_owned())),
+        };
+        let setup = match engine {
+            Engine::Sqlite => SQLITE_SETUP,
+            Engine::Postgres => POSTGRES_SETUP,
+        };
+        let pool = AnyPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(move |connection, _| {
+                Box::pin(async move { connection.execute(setup).await.map(drop) })
+            })
+            .connect_lazy(url)
+            .map_err(|error| StoreError::Settings(error.to_string()))?;
+        Ok(Self { pool, engine })
+    }
+
+    /// The kind of database.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Brings the tables to this version; gives how many migrations were applied.
+    pub async fn migrate(&self) -> Result<usize, StoreError> {
+        let mut attempt = 1;
+        loop {
+            let before = self.pending_migrations().await?;
+            match MIGRATIONS.run(&self.pool).await {
+                Ok(()) => return Ok(before),
+                Err(_) if attempt < MIGRATION_ATTEMPTS => attempt += 1,
+                Err(error) => return Err(migration_error(error)),
+            }
+            tokio::time::sleep(MIGRATION_WAIT).await;
+        }
+    }
+
+    /// How many migrations are still to be applied.
+    pub async fn pending_migrations(&self) -> Result<usize, StoreError> {
+        let applied = "SELECT COUNT(*) FROM _sqlx_migrations WHERE success";
+        let count: Result<i64, sqlx::Error> =
+            sqlx::query_scalar(applied).fetch_one(&self.pool).await;
+        let known = MIGRATIONS.iter().count();
+        match count {
+            Ok(count) => Ok(known.saturating_sub(usize::try_from(count).unwrap_or(0))),
+            Err(sqlx::Error::Database(_)) => Ok(known),
+            Err(error) => Err(StoreError::of("reading the version of the tables", error)),
+        }
+    }
+
+    /// An error until the tables are of this version. In the local mode (SQLite) they are brought
+    /// there; a server is migrated by the command `millrace migrate`, once for all workers.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let pending = self.pending_migrations().await?;
+        if pending == 0 {
+            return Ok(());
+        }
+        if self.engine == Engine::Sqlite {
+            return self.migrate().await.map(drop);
+        }
+        let detail = format!("{pending} migrations are missing; run `millrace migrate`");
+        Err(StoreError::Unavailable(Unavailable::new("sql", detail)))
+    }
+
+    pub(crate) fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Begins a transaction that will write. SQLite takes its one write lock at once: a
+    /// transaction that reads first and writes later could be refused in the middle.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        let begun = match self.engine {
+            Engine::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await,
+            Engine::Postgres => self.pool.begin().await,
+        };
+        begun.map_err(|error| StoreError::of("beginning a transaction", error))
+    }
+
+    /// Rows of values as a table that a statement can select from, bound to its parameter `$1`.
+    pub(crate) fn rows(&self, columns: &[Column]) -> Rows {
+        Rows::new(self.engine, columns)
+    }
+}
+
+/// Runs a statement whose only parameter is the rows it selects from.
+pub(crate) async fn fetch_with(
+    connection: &mut AnyConnection,
+    doing: &'static str,
+    statement: String,
+    rows: String,
+) -> Result<Vec<AnyRow>, StoreError> {
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(rows)
+        .fetch_all(connection)
+        .await
+        .map_err(|error| StoreError::of(doing, error))
+}
+
+fn migration_error(error: sqlx::migrate::MigrateError) -> StoreError {
+    match error {
+        sqlx::migrate::MigrateError::Execute(error) => StoreError::of("migrating", error),
+        other => StoreError::of("migrating", sqlx::Error::Migrate(Box::new(other))),
+    }
+}

@@ -1,0 +1,116 @@
+//! Reading the command line and the environment, and saying what is wrong with them.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+/// The exit code for settings that cannot be used (`EX_USAGE` of sysexits).
+pub const EXIT_USAGE: u8 = 64;
+
+/// Reads the settings; for bad ones says in one line which variable is wrong. The error is the exit
+/// code: 0 after printing help, 64 for settings that cannot be used.
+pub fn parse<C: Parser>() -> Result<C, ExitCode> {
+    let matches = C::command().try_get_matches();
+    let error = match matches.and_then(|mut matches| C::from_arg_matches_mut(&mut matches)) {
+        Ok(config) => return Ok(config),
+        Err(error) => error,
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Help that cannot be printed helps nobody; there is nothing left to do about it.
+            error.print().ok();
+            Err(ExitCode::SUCCESS)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            error.print().ok();
+            Err(ExitCode::from(EXIT_USAGE))
+        }
+        _ => {
+            say(&line_of(&C::command(), &error));
+            Err(ExitCode::from(EXIT_USAGE))
+        }
+    }
+}
+
+/// One line on stderr, for what must be said when there may be no log.
+pub(crate) fn say(text: &str) {
+    // When stderr is gone there is nobody left to tell.
+    writeln!(std::io::stderr(), "{}", text.trim_end()).ok();
+}
+
+fn line_of(command: &clap::Command, error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let details = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(missing)) => missing.join(", "),
+        _ => text
+            .lines()
+            .map(str::trim)
+            .find(|line| line.starts_with('['))
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    let variable = variable_of(command, error).map(|name| format!("{name}: "));
+    format!("{}{first} {details}", variable.unwrap_or_default())
+}
+
+/// The environment variable of the option that an error is about.
+fn variable_of(command: &clap::Command, error: &clap::Error) -> Option<String> {
+    let ContextValue::String(option) = error.get(ContextKind::InvalidArg)? else {
+        return None;
+    };
+    let long = option.strip_prefix("--")?.split([' ', '=']).next()?;
+    let argument = std::iter::once(command)
+        .chain(command.get_subcommands())
+        .flat_map(clap::Command::get_arguments)
+        .find(|argument| argument.get_long() == Some(long))?;
+    Some(argument.get_env()?.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    enum Tool {
+        Serve(Serve),
+    }
+
+    #[derive(Debug, clap::Args)]
+    struct Serve {
+        #[arg(long, env = "PORT_OF_NOBODY")]
+        port: u16,
+        #[arg(long, value_parser = ["text", "json"])]
+        format: Option<String>,
+    }
+
+    #[test]
+    fn a_bad_setting_is_said_in_one_line_with_its_variable_and_what_is_allowed() {
+        for (arguments, expected) in [
+            (
+                ["--port=http", ""],
+                "PORT_OF_NOBODY: invalid value 'http' for '--port <PORT>': invalid digit found in \
+                 string ",
+            ),
+            (
+                ["--port=1", "--format=xml"],
+                "invalid value 'xml' for '--format <FORMAT>' [possible values: text, json]",
+            ),
+            (
+                ["--format=text", ""],
+                "the following required arguments were not provided: --port <PORT>",
+            ),
+        ] {
+            let arguments = arguments.into_iter().filter(|text| !text.is_empty());
+            let error = Tool::try_parse_from(["tool", "serve"].into_iter().chain(arguments))
+                .expect_err("settings that cannot be used");
+            assert_eq!(line_of(&Tool::command(), &error), expected);
+        }
+    }
+}
