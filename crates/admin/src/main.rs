@@ -1,2 +1,47 @@
-//! admin
-fn main() {}
+//! Shows what the system does, to the people who run it.
+
+mod api;
+mod people;
+mod settings;
+mod streams;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use stores::{Analytics, Features, Profiles, Role, UniqueProfiles};
+use worker::{SystemClock, Worker};
+
+use crate::api::Api;
+use crate::settings::Config;
+
+fn main() -> ExitCode {
+    worker::main("admin", start)
+}
+
+async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
+    config.check()?;
+    let bus = config.bus.open()?;
+    let connected = worker
+        .wait_for("redis", async || Ok(config.bus.check(&bus).await?))
+        .await;
+    connected.context("connecting to the bus")?;
+    let database = config.sql.open()?;
+    let ready = worker
+        .wait_for("sql", async || Ok(database.ready().await?))
+        .await;
+    ready.context("connecting to the database")?;
+    let api = Api {
+        bus,
+        profiles: Profiles::new(database.clone()),
+        features: Features::new(database.clone()),
+        analytics: Analytics::new(database),
+        unique: UniqueProfiles::new(config.bus.redis.link(Role::Views)?),
+        clock: Arc::new(SystemClock),
+        token: config.token.map(Arc::from),
+        default_region: config.default_region,
+    };
+    let address = worker.serve("api", config.address, api.router()).await?;
+    tracing::info!(%address, "serving the admin API");
+    Ok(())
+}

@@ -133,13 +133,8 @@ async fn claim(member: &Member, mut claims: Vec<Claim>) -> Result<Option<Deliver
     }
     let acquiring = member.acquiring.lock().await;
     let claimed = member.server.claim(&member.membership, &claims).await?;
+    report_vanished(member, &claimed.vanished);
     let (topic, group) = (member.membership.topic, member.membership.group);
-    if !claimed.vanished.is_empty() {
-        let lost = u64::try_from(claimed.vanished.len()).unwrap_or(u64::MAX);
-        metrics::count(metrics::VANISHED, topic, group, lost);
-        let first = claimed.vanished.first().copied().unwrap_or_default();
-        tracing::error!(topic, group, lost, %first, "pending messages were deleted: work is lost");
-    }
     let count = u64::try_from(claimed.messages.len()).unwrap_or(u64::MAX);
     metrics::count(metrics::CLAIMED, topic, group, count);
     let deliveries = claims.first().map_or(1, |claim| claim.deliveries);
@@ -149,6 +144,16 @@ async fn claim(member: &Member, mut claims: Vec<Claim>) -> Result<Option<Deliver
         Some(batch) if exhausted => give_up(member, batch).await.map(|()| None),
         batch => Ok(batch),
     }
+}
+
+pub(crate) fn report_vanished(member: &Member, vanished: &[MessageId]) {
+    let Some(first) = vanished.first() else {
+        return;
+    };
+    let (topic, group) = (member.membership.topic, member.membership.group);
+    let lost = u64::try_from(vanished.len()).unwrap_or(u64::MAX);
+    metrics::count(metrics::VANISHED, topic, group, lost);
+    tracing::error!(topic, group, lost, %first, "pending messages were deleted: work is lost");
 }
 
 fn deliver(

@@ -1,7 +1,7 @@
 //! A member of a consumer group: what it is given, and how it settles.
 
 use std::fmt;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::topics::TopicInfo;
@@ -14,7 +14,7 @@ use crate::error::BusError;
 use crate::in_hand::{InHand, InHandGuard};
 use crate::message_id::MessageId;
 use crate::metrics;
-use crate::server::{Delivery, Membership, Opening, Server};
+use crate::server::{Delivery, Membership, Server};
 use crate::settlement::{Settled, Settlement};
 use crate::{claims, housekeeping, reading};
 
@@ -115,7 +115,6 @@ pub(crate) struct Member {
     /// Held while messages are on their way from the server into `in_hand`, so that a recovery
     /// does not take them for ghosts.
     pub(crate) acquiring: Mutex<()>,
-    opening: StdMutex<Opening>,
 }
 
 impl fmt::Debug for Member {
@@ -144,10 +143,6 @@ impl Subscription {
             stop,
             in_hand: InHand::default(),
             acquiring: Mutex::default(),
-            opening: StdMutex::new(Opening {
-                recreated: false,
-                repeat_until: MessageId::ZERO,
-            }),
         });
         let (sender, receiver) = mpsc::channel(PREFETCHED_BATCHES);
         let driver = Box::pin(drive(Arc::clone(&member), sender));
@@ -218,8 +213,7 @@ impl Member {
     /// Makes sure that the group is there.
     pub(crate) async fn open_group(&self) -> Result<(), BusError> {
         let Membership { topic, group, .. } = self.membership;
-        let opening = self.server.open_group(topic, group).await?;
-        if opening.recreated {
+        if self.server.open_group(topic, group).await? {
             tracing::error!(
                 topic,
                 group,
@@ -227,17 +221,7 @@ impl Member {
             );
             metrics::count(metrics::GROUP_RECREATED, topic, group, 1);
         }
-        *self.opening.lock().unwrap_or_else(PoisonError::into_inner) = opening;
         Ok(())
-    }
-
-    /// Whether a message that the server calls new may have been processed before.
-    pub(crate) fn may_be_repeat(&self, id: MessageId) -> bool {
-        id <= self
-            .opening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .repeat_until
     }
 
     /// Registers messages as held and makes them a batch.

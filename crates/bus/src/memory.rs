@@ -16,8 +16,8 @@ use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::overview::TopicOverview;
 use crate::server::{
-    Claim, Claimed, Encoded, Membership, Once, Opening, Pending, PendingQuery, Reader, Risk,
-    Server, StoredMessage,
+    Claim, Claimed, Encoded, Fresh, Membership, Once, Pending, PendingQuery, Reader, Risk, Server,
+    StoredMessage,
 };
 use crate::settlement::{Settled, Settlement};
 
@@ -72,22 +72,19 @@ struct MemoryReader {
 
 #[async_trait]
 impl Reader for MemoryReader {
-    async fn read(&mut self, count: usize) -> Result<Vec<StoredMessage>, BusError> {
+    async fn read(&mut self, count: usize) -> Result<Fresh, BusError> {
         let published = self.server.shared.published.notified();
         let mut published = std::pin::pin!(published);
         published.as_mut().enable();
-        let messages = self
-            .server
-            .with(|state, now| state.read_new(&self.member, count, now));
-        if !messages.is_empty() {
-            return Ok(messages);
+        let read = |state: &mut State, now| Fresh {
+            messages: state.read_new(&self.member, count, now),
+            repeat_until: MessageId::ZERO,
+        };
+        let fresh = self.server.with(read);
+        if !fresh.messages.is_empty() || tokio::time::timeout(self.wait, published).await.is_err() {
+            return Ok(fresh);
         }
-        if tokio::time::timeout(self.wait, published).await.is_err() {
-            return Ok(Vec::new());
-        }
-        Ok(self
-            .server
-            .with(|state, now| state.read_new(&self.member, count, now)))
+        Ok(self.server.with(read))
     }
 }
 
@@ -127,12 +124,9 @@ impl Server for MemoryServer {
         Ok(ids)
     }
 
-    async fn open_group(&self, topic: &str, group: &str) -> Result<Opening, BusError> {
+    async fn open_group(&self, topic: &str, group: &str) -> Result<bool, BusError> {
         self.with(|state, _| state.open_group(topic, group));
-        Ok(Opening {
-            recreated: false,
-            repeat_until: MessageId::ZERO,
-        })
+        Ok(false)
     }
 
     fn reader(&self, member: &Membership, wait: Duration) -> Box<dyn Reader> {

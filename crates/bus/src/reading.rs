@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::claims;
 use crate::consumer::{DeliveryBatch, Member};
 use crate::error::BusError;
 use crate::message_id::MessageId;
@@ -76,9 +77,9 @@ async fn step(member: &Member, reader: &mut dyn Reader, state: State) -> Result<
             Ok((batch, next))
         }
         State::Reading => {
-            let messages = reader.read(member.options.batch_max).await?;
-            let fresh = messages.into_iter().map(|message| Delivery {
-                repeat: member.may_be_repeat(message.id),
+            let read = reader.read(member.options.batch_max).await?;
+            let fresh = read.messages.into_iter().map(|message| Delivery {
+                repeat: message.id <= read.repeat_until,
                 id: message.id,
                 fields: message.fields,
                 deliveries: 1,
@@ -93,10 +94,20 @@ async fn step(member: &Member, reader: &mut dyn Reader, state: State) -> Result<
 /// Takes messages that the server thinks this member has, and that it does not have.
 async fn recover(member: &Member) -> Result<Option<DeliveryBatch>, BusError> {
     let acquiring = member.acquiring.lock().await;
-    let ghosts = ghosts(member).await?;
-    if ghosts.is_empty() {
-        return Ok(None);
+    let mut batch = None;
+    while batch.is_none() {
+        let ghosts = ghosts(member).await?;
+        if ghosts.is_empty() {
+            break;
+        }
+        batch = take(member, ghosts).await?;
     }
+    drop(acquiring);
+    Ok(batch)
+}
+
+/// Nothing if all of them are gone.
+async fn take(member: &Member, ghosts: Vec<Pending>) -> Result<Option<DeliveryBatch>, BusError> {
     let claims: Vec<Claim> = ghosts
         .iter()
         .map(|ghost| Claim {
@@ -106,6 +117,7 @@ async fn recover(member: &Member) -> Result<Option<DeliveryBatch>, BusError> {
         })
         .collect();
     let claimed = member.server.claim(&member.membership, &claims).await?;
+    claims::report_vanished(member, &claimed.vanished);
     let messages: Vec<Delivery> = claimed
         .messages
         .into_iter()
@@ -123,9 +135,7 @@ async fn recover(member: &Member) -> Result<Option<DeliveryBatch>, BusError> {
         member.membership.group,
         recovered,
     );
-    let batch = (!messages.is_empty()).then(|| member.batch(messages));
-    drop(acquiring);
-    Ok(batch)
+    Ok((!messages.is_empty()).then(|| member.batch(messages)))
 }
 
 async fn ghosts(member: &Member) -> Result<Vec<Pending>, BusError> {

@@ -11,13 +11,13 @@ use async_trait::async_trait;
 use common::keys::{FailuresKey, GroupStateKey};
 use common::topics::TopicInfo;
 use common::{FieldSink, RawFields};
-use redis_link::{Cmd, Durability, Link, Pipeline, cmd, pipe};
+use redis_link::{Cmd, Durability, Link, Pipeline, Value, cmd, pipe};
 
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::overview::TopicOverview;
 use crate::server::{
-    Claim, Claimed, Encoded, Membership, Once, OnceRule, Opening, Pending, PendingQuery, RETRYING,
+    Claim, Claimed, Encoded, Fresh, Membership, Once, OnceRule, Pending, PendingQuery, RETRYING,
     Reader, Risk, Server, StoredMessage,
 };
 use crate::settlement::{Settled, Settlement};
@@ -46,19 +46,42 @@ struct RedisReader {
 
 #[async_trait]
 impl Reader for RedisReader {
-    async fn read(&mut self, count: usize) -> Result<Vec<StoredMessage>, BusError> {
-        let mut command = cmd("XREADGROUP");
-        command
-            .arg("GROUP")
-            .arg(self.member.group)
-            .arg(&self.member.consumer);
-        command
-            .arg("COUNT")
-            .arg(count)
-            .arg("BLOCK")
-            .arg(millis(self.wait));
-        command.arg("STREAMS").arg(self.member.topic).arg(">");
-        reply::read_messages(self.link.send(&command).await?)
+    async fn read(&mut self, count: usize) -> Result<Fresh, BusError> {
+        let result = self.read_once(count).await;
+        if result.as_ref().is_err_and(BusError::is_unavailable) {
+            // The server may still deliver to the old connection: leave it for good.
+            self.link = self.link.separate(self.wait + READ_MARGIN);
+        }
+        result
+    }
+}
+
+impl RedisReader {
+    async fn read_once(&self, count: usize) -> Result<Fresh, BusError> {
+        let Membership {
+            topic,
+            group,
+            consumer,
+        } = &self.member;
+        let mut pipeline = pipe();
+        pipeline.cmd("XREADGROUP").arg("GROUP").arg(*group);
+        pipeline.arg(consumer).arg("COUNT").arg(count);
+        pipeline.arg("BLOCK").arg(millis(self.wait));
+        pipeline.arg("STREAMS").arg(*topic).arg(">");
+        // A peer may have created the group again since the last read.
+        pipeline.cmd("HGET").arg(state_key(topic, group));
+        pipeline.arg("repeat_until");
+        let mut replies = self.link.send_all(&pipeline).await?.into_iter();
+        let mut next = || replies.next().transpose().map(Option::unwrap_or_default);
+        let messages = reply::read_messages(next()?)?;
+        let repeat_until = match next()? {
+            Value::Nil => MessageId::ZERO,
+            id => reply::message_id(id)?,
+        };
+        Ok(Fresh {
+            messages,
+            repeat_until,
+        })
     }
 }
 
@@ -102,10 +125,10 @@ impl Server for RedisServer {
             .collect()
     }
 
-    async fn open_group(&self, topic: &str, group: &str) -> Result<Opening, BusError> {
+    async fn open_group(&self, topic: &str, group: &str) -> Result<bool, BusError> {
         let mut command = scripts::OPEN_GROUP.command(2);
         command.arg(topic).arg(state_key(topic, group)).arg(group);
-        reply::opening(self.link.run(&scripts::OPEN_GROUP, &command).await?)
+        Ok(reply::number(self.link.run(&scripts::OPEN_GROUP, &command).await?)? == 1)
     }
 
     fn reader(&self, member: &Membership, wait: Duration) -> Box<dyn Reader> {
@@ -155,11 +178,11 @@ impl Server for RedisServer {
         member: &Membership,
         ids: &[MessageId],
     ) -> Result<Vec<MessageId>, BusError> {
-        let mut command = scripts::RENEW.command(1);
+        let mut command = scripts::RENEW.command(2);
         command
             .arg(member.topic)
-            .arg(member.group)
-            .arg(&member.consumer);
+            .arg(state_key(member.topic, member.group));
+        command.arg(member.group).arg(&member.consumer);
         push_ids(&mut command, ids);
         let lost = self.link.run(&scripts::RENEW, &command).await?;
         reply::array(lost)?
@@ -174,9 +197,11 @@ impl Server for RedisServer {
         messages: &[(MessageId, u32)],
         idle: Duration,
     ) -> Result<(), BusError> {
-        let mut command = scripts::HAND_BACK.command(1);
+        let mut command = scripts::HAND_BACK.command(2);
         command
             .arg(member.topic)
+            .arg(state_key(member.topic, member.group));
+        command
             .arg(member.group)
             .arg(&member.consumer)
             .arg(millis(idle));

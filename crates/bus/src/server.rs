@@ -76,12 +76,11 @@ pub(crate) struct Membership {
     pub(crate) consumer: String,
 }
 
-/// How a group was found when it was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Opening {
-    /// The group had been there, was lost, and is there again.
-    pub(crate) recreated: bool,
-    /// Messages up to here may have been processed before the group was lost.
+/// What a read of new messages gave.
+#[derive(Debug, Default)]
+pub(crate) struct Fresh {
+    pub(crate) messages: Vec<StoredMessage>,
+    /// Those up to here may have been processed before the group was lost and created again.
     pub(crate) repeat_until: MessageId,
 }
 
@@ -135,7 +134,7 @@ pub enum Risk {
 pub(crate) trait Reader: Send {
     /// Waits for up to `count` messages that were never delivered to the group. Nothing after a
     /// bounded wait. The call must run to its end: dropping it could lose a delivery.
-    async fn read(&mut self, count: usize) -> Result<Vec<StoredMessage>, BusError>;
+    async fn read(&mut self, count: usize) -> Result<Fresh, BusError>;
 }
 
 /// A server of streams with consumer groups.
@@ -152,8 +151,9 @@ pub(crate) trait Server: Send + Sync {
         claims: &[Once],
     ) -> Result<Vec<Option<MessageId>>, BusError>;
 
-    /// Creates the group where it is missing, at the position it had.
-    async fn open_group(&self, topic: &str, group: &str) -> Result<Opening, BusError>;
+    /// Creates the group where it is missing, at the position it had; gives whether it had been
+    /// there and was lost.
+    async fn open_group(&self, topic: &str, group: &str) -> Result<bool, BusError>;
 
     /// A reader for this member, which waits for at most `wait`.
     fn reader(&self, member: &Membership, wait: Duration) -> Box<dyn Reader>;

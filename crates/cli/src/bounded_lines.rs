@@ -104,7 +104,11 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_long_line_only_the_start_is_kept_and_the_next_is_whole() {
-        let expected = [line("abc", 3, 107), line("def", 0, 111), line("ghi", 1, 115)];
+        let expected = [
+            line("abc", 3, 107),
+            line("def", 0, 111),
+            line("ghi", 1, 115),
+        ];
         assert_eq!(lines(b"abcdef\ndef\nghij", 3).await, expected);
         let long = [b"x".repeat(3 * BUFFER_BYTES), b"\ny\n".to_vec()].concat();
         let all = lines(&long, 2).await;

@@ -32,6 +32,8 @@ fn plain_client() -> ClientBuilder {
 
 fn client() -> ClientBuilder {
     // An error says that it was installed before.
-    rustls::crypto::ring::default_provider().install_default().ok();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     Client::builder().redirect(Policy::none())
 }

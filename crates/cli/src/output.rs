@@ -52,6 +52,10 @@ impl<W: Write> Output<W> {
         self.0.write_all(&line)
     }
 
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "profiles and analytics will print CSV")
+    )]
     /// A row of CSV (RFC 4180, with a line feed alone at the end, as Unix tools like it).
     pub(crate) fn csv<T: AsRef<str>>(
         &mut self,
@@ -101,6 +105,10 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "profiles and analytics will print CSV")
+)]
 fn csv_field<T: AsRef<str>>(field: &T) -> Cow<'_, str> {
     let field = field.as_ref();
     // Some readers drop spaces at the ends of a field that is not quoted.
@@ -125,7 +133,10 @@ mod tests {
         for (fields, expected) in [
             (["a", "b"], "a,b\n"),
             (["a,b", ""], "\"a,b\",\n"),
-            (["say \"hi\"", "two\nlines"], "\"say \"\"hi\"\"\",\"two\nlines\"\n"),
+            (
+                ["say \"hi\"", "two\nlines"],
+                "\"say \"\"hi\"\"\",\"two\nlines\"\n",
+            ),
             ([" padded", "Zoë"], "\" padded\",Zoë\n"),
         ] {
             assert_eq!(printed(|output| output.csv(fields)), expected);
@@ -147,7 +158,12 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_by_three_digits() {
-        for (number, expected) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(grouped(number), expected);
         }
     }

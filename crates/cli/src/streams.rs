@@ -60,12 +60,22 @@ impl Streams {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let bus = self.bus.open()?;
         if let Some(limit) = self.wait_drained {
-            let topics = if self.topics.is_empty() { &CONSUMED[..] } else { &self.topics };
+            let topics = if self.topics.is_empty() {
+                &CONSUMED[..]
+            } else {
+                &self.topics
+            };
             return wait_drained(&bus, topics, limit).await;
         }
-        let topics = if self.topics.is_empty() { topics::ALL } else { &self.topics };
+        let topics = if self.topics.is_empty() {
+            topics::ALL
+        } else {
+            &self.topics
+        };
         loop {
-            let overviews = overviews(&bus, topics).await.context("looking at the streams")?;
+            let overviews = overviews(&bus, topics)
+                .await
+                .context("looking at the streams")?;
             self.print(&overviews)?;
             if !self.watch {
                 return Ok(ExitCode::SUCCESS);
@@ -77,7 +87,9 @@ impl Streams {
     fn print(&self, overviews: &[TopicOverview]) -> std::io::Result<()> {
         let mut output = Output::stdout();
         if self.json {
-            return overviews.iter().try_for_each(|topic| output.json(&as_json(topic)));
+            return overviews
+                .iter()
+                .try_for_each(|topic| output.json(&as_json(topic)));
         }
         if self.watch && std::io::IsTerminal::is_terminal(&output.0) {
             output.line(CLEAR)?;
@@ -87,7 +99,9 @@ impl Streams {
             for group in topic.groups.iter().filter(|group| group.vanished > 0) {
                 let lost = grouped(group.vanished);
                 let place = format!("{}/{}", topic.name, group.name);
-                output.line(&format!("LOST: {lost} messages of {place} were deleted while pending"))?;
+                output.line(&format!(
+                    "LOST: {lost} messages of {place} were deleted while pending"
+                ))?;
             }
         }
         Ok(())
@@ -115,17 +129,26 @@ async fn overviews(bus: &Bus, topics: &[TopicInfo]) -> Result<Vec<TopicOverview>
 
 fn rows(topic: &TopicOverview) -> Vec<Vec<String>> {
     let first = |group: &[String]| {
-        let topic = [topic.name.clone(), grouped(topic.length), grouped(topic.published)];
+        let topic = [
+            topic.name.clone(),
+            grouped(topic.length),
+            grouped(topic.published),
+        ];
         [&topic[..], group].concat()
     };
     if topic.groups.is_empty() {
         let nothing = [("–", 4), ("", 0), ("–", 3)];
-        let cells = nothing.iter().flat_map(|(text, times)| vec![(*text).to_owned(); *times]);
+        let cells = nothing
+            .iter()
+            .flat_map(|(text, times)| vec![(*text).to_owned(); *times]);
         return vec![first(&cells.collect::<Vec<String>>())];
     }
     let mut groups: Vec<&GroupOverview> = topic.groups.iter().collect();
     groups.sort_by(|one, other| one.name.cmp(&other.name));
-    groups.into_iter().map(|group| first(&group_cells(group))).collect()
+    groups
+        .into_iter()
+        .map(|group| first(&group_cells(group)))
+        .collect()
 }
 
 fn group_cells(group: &GroupOverview) -> [String; 7] {
@@ -148,22 +171,26 @@ fn lag(group: &GroupOverview) -> String {
 
 fn as_json(topic: &TopicOverview) -> serde_json::Value {
     let millis = |age: Option<Duration>| age.map(|age| u64::try_from(age.as_millis()).ok());
-    let groups: Vec<serde_json::Value> = topic.groups.iter().map(|group| {
-        json!({
-            "group": group.name,
-            "consumers": group.consumers,
-            "undelivered": group.undelivered.count,
-            "undelivered_exact": group.undelivered.exact,
-            "pending": group.pending,
-            "retrying": group.retrying,
-            "done": group.done,
-            "dead": group.dead,
-            "vanished": group.vanished,
-            "recreated": group.recreated,
-            "oldest_undelivered_age_ms": millis(group.oldest_undelivered_age),
-            "oldest_pending_age_ms": millis(group.oldest_pending_age),
+    let groups: Vec<serde_json::Value> = topic
+        .groups
+        .iter()
+        .map(|group| {
+            json!({
+                "group": group.name,
+                "consumers": group.consumers,
+                "undelivered": group.undelivered.count,
+                "undelivered_exact": group.undelivered.exact,
+                "pending": group.pending,
+                "retrying": group.retrying,
+                "done": group.done,
+                "dead": group.dead,
+                "vanished": group.vanished,
+                "recreated": group.recreated,
+                "oldest_undelivered_age_ms": millis(group.oldest_undelivered_age),
+                "oldest_pending_age_ms": millis(group.oldest_pending_age),
+            })
         })
-    }).collect();
+        .collect();
     json!({
         "topic": topic.name,
         "length": topic.length,
@@ -192,7 +219,10 @@ async fn wait_drained(
             Err(error) => return Err(error).context("looking at the streams"),
         };
         if started.elapsed() >= limit {
-            note(&format!("millrace: not drained after {}: {left}", duration::show(limit)));
+            note(&format!(
+                "millrace: not drained after {}: {left}",
+                duration::show(limit)
+            ));
             return Ok(ExitCode::FAILURE);
         }
         let is_news = noted
@@ -214,7 +244,10 @@ async fn left(bus: &Bus, topics: &[TopicInfo]) -> Result<Vec<String>, BusError> 
     let mut all = Vec::new();
     for topic in topics {
         let overview = bus.overview(topic).await?;
-        let lines = topic.groups.iter().filter_map(|group| left_of(&overview, group));
+        let lines = topic
+            .groups
+            .iter()
+            .filter_map(|group| left_of(&overview, group));
         all.extend(lines);
     }
     Ok(all)
@@ -225,8 +258,12 @@ fn left_of(topic: &TopicOverview, group: &str) -> Option<String> {
     let place = format!("{}/{group}", topic.name);
     let Some(group) = topic.groups.iter().find(|found| found.name == group) else {
         // Nobody has read what was published.
-        return (topic.published > 0)
-            .then(|| format!("{place}: {} published, no reader yet", grouped(topic.published)));
+        return (topic.published > 0).then(|| {
+            format!(
+                "{place}: {} published, no reader yet",
+                grouped(topic.published)
+            )
+        });
     };
     if group.backlog() == 0 && group.undelivered.exact {
         return None;
@@ -236,7 +273,10 @@ fn left_of(topic: &TopicOverview, group: &str) -> Option<String> {
         0 => String::new(),
         retrying => format!(" ({} of them wait for a retry)", grouped(retrying)),
     };
-    Some(format!("{place}: {} undelivered, {pending} pending{retrying}", lag(group)))
+    Some(format!(
+        "{place}: {} undelivered, {pending} pending{retrying}",
+        lag(group)
+    ))
 }
 
 #[cfg(test)]
@@ -261,7 +301,10 @@ mod tests {
             consumers: 1,
             pending,
             retrying,
-            undelivered: Count { count: undelivered, exact },
+            undelivered: Count {
+                count: undelivered,
+                exact,
+            },
             done: 0,
             dead: 0,
             vanished: 0,
@@ -278,12 +321,18 @@ mod tests {
             (topic(0, vec![]), None),
             (topic(9, vec![group(0, true, 0, 0)]), None),
             (topic(9, vec![]), Some("9 published, no reader yet")),
-            (topic(9, vec![group(2, true, 3, 0)]), Some("2 undelivered, 3 pending")),
+            (
+                topic(9, vec![group(2, true, 3, 0)]),
+                Some("2 undelivered, 3 pending"),
+            ),
             (
                 topic(9, vec![group(0, true, 3, 1)]),
                 Some("0 undelivered, 3 pending (1 of them wait for a retry)"),
             ),
-            (topic(9, vec![group(10_000, false, 0, 0)]), Some("≥10,000 undelivered, 0 pending")),
+            (
+                topic(9, vec![group(10_000, false, 0, 0)]),
+                Some("≥10,000 undelivered, 0 pending"),
+            ),
         ] {
             let expected = expected.map(|text| format!("events.raw/normalizers: {text}"));
             assert_eq!(left_of(&overview, "normalizers"), expected);
@@ -292,7 +341,10 @@ mod tests {
 
     #[test]
     fn every_row_has_a_cell_for_every_column() {
-        for overview in [topic(1, vec![]), topic(1, vec![group(0, true, 0, 0), group(1, false, 0, 0)])] {
+        for overview in [
+            topic(1, vec![]),
+            topic(1, vec![group(0, true, 0, 0), group(1, false, 0, 0)]),
+        ] {
             for row in rows(&overview) {
                 assert_eq!(row.len(), COLUMNS.len());
             }

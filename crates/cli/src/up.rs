@@ -110,7 +110,10 @@ impl Up {
             }
             let program = folder.join(name);
             if !program.is_file() {
-                bail!("the worker {name} is missing: there is no file {}", program.display());
+                bail!(
+                    "the worker {name} is missing: there is no file {}",
+                    program.display()
+                );
             }
             let ops_address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             // Whoever answers there would be taken for the worker.
@@ -120,7 +123,11 @@ impl Up {
                      (OPS_PORT) moves the ports"
                 )
             })?;
-            workers.push(Worker { name, program, ops_address });
+            workers.push(Worker {
+                name,
+                program,
+                ops_address,
+            });
         }
         Ok(workers)
     }

@@ -81,7 +81,8 @@ fn read_as_every_type(key: &str) -> Vec<(&'static str, String)> {
         UniqueProfilesKey,
         GroupStateKey,
         StreamSamplesKey,
-        FailuresKey
+        FailuresKey,
+        OutboxKey
     );
     readings
         .into_iter()

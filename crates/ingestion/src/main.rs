@@ -1,2 +1,60 @@
-//! ingestion
-fn main() {}
+//! Takes events in over HTTP (role `api`) and gives them their normal form (role `normalizer`).
+
+mod api;
+mod backlog;
+mod metrics;
+mod normalizer;
+mod resolution;
+mod rules;
+mod settings;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use common::topics::{self, EventsNormalized, EventsRaw, Topic as _};
+use stores::Profiles;
+use worker::{SystemClock, Worker};
+
+use crate::api::Api;
+use crate::backlog::Backlog;
+use crate::normalizer::Normalizer;
+use crate::settings::Config;
+
+fn main() -> ExitCode {
+    worker::main("ingestion", start)
+}
+
+async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
+    config.check()?;
+    let clock = Arc::new(SystemClock);
+    let bus = config.bus.open()?;
+    worker
+        .wait_for("redis", async || {
+            config.bus.check(&bus).await?;
+            Ok(bus.open_groups(topics::ALL).await?)
+        })
+        .await
+        .context("connecting to the bus")?;
+    let backlog = Backlog::new(
+        &bus,
+        &[EventsRaw::INFO, EventsNormalized::INFO],
+        &config.bus,
+    );
+    backlog.watch(worker);
+    if config.role.serves_api() {
+        let api = Api::new(bus.clone(), backlog.clone(), clock.clone(), &config);
+        let address = worker.serve("api", config.address, api.router()).await?;
+        tracing::info!(%address, "accepting events at POST /v1/events");
+    }
+    if config.role.normalizes() {
+        let database = config.sql.open()?;
+        let ready = worker
+            .wait_for("sql", async || Ok(database.ready().await?))
+            .await;
+        ready.context("connecting to the profile store")?;
+        let normalizer = Normalizer::new(Profiles::new(database), backlog, clock, &config);
+        worker.stage(&bus, config.bus.subscribe_options(), normalizer);
+    }
+    Ok(())
+}

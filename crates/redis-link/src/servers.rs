@@ -35,7 +35,10 @@ impl InvalidServer {
 /// The Redis servers.
 #[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Redis")]
-#[expect(clippy::struct_field_names, reason = "clap makes the option names from the field names")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "clap makes the option names from the field names"
+)]
 pub struct RedisServers {
     /// URL of the Redis server of every role without a URL of its own; `rediss://` is TLS
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]

@@ -96,8 +96,7 @@ impl Features {
         &self,
         stage: &str,
         facts: &[EventFact],
-        repeats_possible: bool,
-        (policy, now): (PredictionPolicy, UnixMillis),
+        (repeats_possible, policy, now): (bool, PredictionPolicy, UnixMillis),
         causes: impl Fn(&Applied) -> Vec<OutboxMessage> + Send,
     ) -> Result<Applied, StoreError> {
         let mut transaction = self.database.begin().await?;

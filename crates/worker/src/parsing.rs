@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches, Parser};
 
 /// The exit code for settings that cannot be used (`EX_USAGE` of sysexits).
 pub const EXIT_USAGE: u8 = 64;
@@ -75,6 +75,8 @@ fn variable_of(command: &clap::Command, error: &clap::Error) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[derive(Debug, Parser)]

@@ -7,7 +7,7 @@ use redis_link::{LinkError, Value};
 
 use crate::error::BusError;
 use crate::message_id::MessageId;
-use crate::server::{Claimed, Opening, Pending, StoredMessage};
+use crate::server::{Claimed, Pending, StoredMessage};
 
 pub(super) fn unexpected(command: &'static str, reply: &[Value]) -> BusError {
     let detail = format!("{} values", reply.len());
@@ -131,15 +131,5 @@ pub(super) fn claimed(reply: Value) -> Result<Claimed, BusError> {
     Ok(Claimed {
         messages: found,
         vanished,
-    })
-}
-
-pub(super) fn opening(reply: Value) -> Result<Opening, BusError> {
-    let mut parts = array(reply)?.into_iter();
-    let recreated = number(parts.next().unwrap_or_default())? == 1;
-    let repeat_until = message_id(parts.next().unwrap_or_default())?;
-    Ok(Opening {
-        recreated,
-        repeat_until,
     })
 }

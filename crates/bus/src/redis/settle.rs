@@ -122,10 +122,8 @@ impl Keys {
 }
 
 async fn retry(link: &Link, member: &Membership, all: &[Verdict]) -> Result<u64, BusError> {
-    let mut command = scripts::RETRY.command(2);
-    command
-        .arg(member.topic)
-        .arg(failures_key(member.topic, member.group));
+    let mut command = scripts::RETRY.command(3);
+    push_group_keys(&mut command, member);
     command
         .arg(member.group)
         .arg(&member.consumer)

@@ -126,12 +126,16 @@ async fn idle_members_are_removed_only_when_they_own_nothing(bench: Bench) -> Re
     bus.publish::<Notes>(&notes(0..1)).await?;
     let mut owner = Reader::join::<Notes>(bus, forgetful());
     let held = owner.take(1).await?;
+    // A read that is under way would still be given a message.
+    owner.stop.cancel();
+    assert!(owner.deliveries.next().await.is_none());
     let owner = owner.die().await;
     bus.publish::<Notes>(&notes(1..2)).await?;
     let mut guest = Reader::join::<Notes>(bus, forgetful());
     guest.finish(1).await?;
     assert_eq!(group(bus, &Notes::INFO).await?.consumers, 2);
-    guest.die().await;
+    guest.stop.cancel();
+    guest.ended().await?;
 
     // The owner has been idle for longer than the guest, so its turn has been, too.
     bus.publish::<Notes>(&notes(2..3)).await?;

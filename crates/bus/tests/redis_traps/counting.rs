@@ -35,7 +35,8 @@ async fn a_long_backlog_survives_a_short_retention() -> Result<()> {
     assert_eq!(rest, (100..1_000).collect::<Vec<u32>>());
     assert_conserved(bus, topic).await?;
     bus.trim(topic).await?;
-    assert_eq!(bus.overview(topic).await?.length, topic.retained);
+    // As fine as the pieces between which it was trimmed.
+    assert_eq!(bus.overview(topic).await?.length, 100);
     Ok(())
 }
 
@@ -78,17 +79,17 @@ async fn a_lag_that_redis_forgot_after_a_move_is_counted_as_far_as_the_limit() -
         return Ok(());
     };
     bench.bus.open_groups(&[Notes::INFO]).await?;
-    let ids = bench.bus.publish::<Notes>(&notes(0..10_002)).await?;
+    let ids = bench.bus.publish::<Notes>(&notes(0..10_010)).await?;
     let move_to = |number: usize| {
         let id = ids.get(number).context("no such message")?.to_string();
         bench.cli(&["XGROUP", "SETID", STREAM, "readers", &id])
     };
-    move_to(9_995)?;
+    move_to(10_003)?;
     assert_eq!(lag(&bench)?, "", "this Redis knows it: the trap is gone");
     let few = group(&bench.bus, &Notes::INFO).await?;
     assert_eq!((few.undelivered.count, few.undelivered.exact), (6, true));
 
-    move_to(0)?;
+    move_to(3)?;
     let many = group(&bench.bus, &Notes::INFO).await?;
     assert_eq!(
         (many.undelivered.count, many.undelivered.exact),
@@ -96,7 +97,7 @@ async fn a_lag_that_redis_forgot_after_a_move_is_counted_as_far_as_the_limit() -
     );
     assert!(many.oldest_undelivered_age.is_some());
 
-    move_to(10_001)?;
+    move_to(10_009)?;
     let none = group(&bench.bus, &Notes::INFO).await?;
     assert_eq!((none.undelivered.count, none.undelivered.exact), (0, true));
     assert_eq!(none.oldest_undelivered_age, None);

@@ -135,8 +135,9 @@ async fn a_group_that_was_created_again_before_its_first_message_can_be_trimmed(
     };
     let (bus, topic) = (&bench.bus, &ShortNotes::INFO);
     bus.open_groups(&[*topic]).await?;
-    for note in notes(0..20) {
-        bus.publish::<ShortNotes>(&[note]).await?;
+    for number in 0..20 {
+        let (id, number) = (format!("{}-0", 1_000 + number), number.to_string());
+        bench.cli(&["XADD", topic.name, &id, "number", &number])?;
         bus.trim(topic).await?;
     }
     let untidy = SubscribeOptions {

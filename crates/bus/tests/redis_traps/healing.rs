@@ -24,7 +24,9 @@ async fn every_connection_may_be_killed_at_any_time() -> Result<()> {
         settle_surely(&reader.consumer, &done(held.ids())).await?;
     }
     publish_surely(&bench.bus, 50..60).await?;
-    finish_all_and_account(&bench.bus, &mut reader, 50..60).await
+    finish_all_and_account(&bench.bus, &mut reader, 50..60).await?;
+    reader.stop.cancel();
+    reader.ended().await
 }
 
 /// Remedy: the same. What the server has acknowledged is in its append-only file.

@@ -58,7 +58,10 @@ impl Problem {
             problem.code = format!("http_{}", status.as_u16());
         }
         if problem.detail.is_empty() {
-            problem.detail = status.canonical_reason().unwrap_or("no reason given").to_owned();
+            problem.detail = status
+                .canonical_reason()
+                .unwrap_or("no reason given")
+                .to_owned();
         }
         problem
     }
@@ -89,7 +92,13 @@ pub(super) fn meaning(status: StatusCode) -> Meaning {
 
 /// How long the service asks to wait, in seconds; a date is not understood.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
@@ -119,9 +128,15 @@ mod tests {
     fn problems_have_a_code_whoever_answers() {
         let status = StatusCode::BAD_GATEWAY;
         let problem = Problem::of(status, br#"{"code":"backlog_full","detail":"later"}"#);
-        assert_eq!((problem.code.as_str(), problem.detail.as_str()), ("backlog_full", "later"));
+        assert_eq!(
+            (problem.code.as_str(), problem.detail.as_str()),
+            ("backlog_full", "later")
+        );
         let problem = Problem::of(status, b"<html>");
-        assert_eq!((problem.code.as_str(), problem.detail.as_str()), ("http_502", "Bad Gateway"));
+        assert_eq!(
+            (problem.code.as_str(), problem.detail.as_str()),
+            ("http_502", "Bad Gateway")
+        );
     }
 
     #[test]
@@ -132,7 +147,10 @@ mod tests {
             ("soon", None),
         ] {
             let value = value.parse().expect("a header value");
-            assert_eq!(retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)])), expected);
+            assert_eq!(
+                retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)])),
+                expected
+            );
         }
     }
 }

@@ -85,7 +85,10 @@ impl<R: AsyncRead + Unpin> Batches<R> {
             events_max: usize::from(events_max),
             linger,
             place,
-            current: Batch { end: place, ..Batch::default() },
+            current: Batch {
+                end: place,
+                ..Batch::default()
+            },
             linger_until: None,
             ended: false,
         }
@@ -105,7 +108,10 @@ impl<R: AsyncRead + Unpin> Batches<R> {
                 self.ended = true;
                 break;
             };
-            self.place = Place { bytes: line.end, lines: self.place.lines + 1 };
+            self.place = Place {
+                bytes: line.end,
+                lines: self.place.lines + 1,
+            };
             let mut full = None;
             match prepare(self.place.lines, &line) {
                 Prepared::Blank => {}
@@ -134,7 +140,10 @@ impl<R: AsyncRead + Unpin> Batches<R> {
 
     fn take(&mut self) -> Batch {
         self.linger_until = None;
-        let next = Batch { end: self.current.end, ..Batch::default() };
+        let next = Batch {
+            end: self.current.end,
+            ..Batch::default()
+        };
         std::mem::replace(&mut self.current, next)
     }
 }
@@ -146,7 +155,15 @@ mod tests {
     use super::*;
 
     async fn batches(input: &[u8], events_max: u16) -> Vec<Batch> {
-        let mut batches = Batches::new(input, Place { bytes: 1_000, lines: 10 }, events_max, None);
+        let mut batches = Batches::new(
+            input,
+            Place {
+                bytes: 1_000,
+                lines: 10,
+            },
+            events_max,
+            None,
+        );
         let mut all = Vec::new();
         while let Some(batch) = batches.next().await.expect("memory can be read") {
             all.push(batch);
@@ -160,9 +177,24 @@ mod tests {
         let all = batches(input.as_bytes(), 2).await;
         let sizes: Vec<usize> = all.iter().map(|batch| batch.events.len()).collect();
         assert_eq!(sizes, [2, 2, 1]);
-        assert_eq!(all[0].end, Place { bytes: 1_030, lines: 12 });
-        assert_eq!(all[2].end, Place { bytes: 1_075, lines: 15 });
-        assert_eq!(body(&all[0].events), r#"{"batch":[{"event_id":1},{"event_id":1}]}"#);
+        assert_eq!(
+            all[0].end,
+            Place {
+                bytes: 1_030,
+                lines: 12
+            }
+        );
+        assert_eq!(
+            all[2].end,
+            Place {
+                bytes: 1_075,
+                lines: 15
+            }
+        );
+        assert_eq!(
+            body(&all[0].events),
+            r#"{"batch":[{"event_id":1},{"event_id":1}]}"#
+        );
     }
 
     #[tokio::test]
@@ -183,17 +215,26 @@ mod tests {
         assert_eq!(all.len(), 1);
         assert_eq!(all[0].rejects[0].line, 12);
         assert_eq!(all[0].events[0].line, 13);
-        assert_eq!(all[0].end, Place { bytes: 1_026, lines: 14 });
+        assert_eq!(
+            all[0].end,
+            Place {
+                bytes: 1_026,
+                lines: 14
+            }
+        );
         let rejects = batches(&b"x\n".repeat(3), 2).await;
         assert_eq!(rejects.len(), 2);
         assert!(batches(b"\n\n", 2).await.is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_slow_input_is_not_waited_for() {
         let (mut input, stream) = tokio::io::duplex(64);
         let mut batches = Batches::new(stream, Place::default(), 500, Some(LINGER));
-        input.write_all(b"{\"event_id\":1}\n{\"event").await.expect("room");
+        input
+            .write_all(b"{\"event_id\":1}\n{\"event")
+            .await
+            .expect("room");
         let batch = batches.next().await.expect("readable").expect("a batch");
         assert_eq!((batch.events.len(), batch.end.lines), (1, 1));
         input.write_all(b"_id\":2}").await.expect("room");

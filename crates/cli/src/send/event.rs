@@ -35,9 +35,6 @@ pub(super) struct Reject {
     pub(super) reason: String,
     /// The same for people.
     pub(super) message: String,
-    /// Whether the service was asked.
-    #[serde(skip)]
-    pub(super) is_local: bool,
 }
 
 /// What a line is.
@@ -62,7 +59,6 @@ pub(super) fn prepare(number: u64, line: &Line) -> Prepared {
             event_id: None,
             reason: reason.to_owned(),
             message,
-            is_local: true,
         }),
     }
 }
@@ -76,7 +72,11 @@ fn event_of(number: u64, line: &Line) -> Result<Option<Event>, Refusal> {
     let text = std::str::from_utf8(&line.bytes)
         .map_err(|error| ("not_utf8", format!("the line is not UTF-8: {error}")))?;
     // Some editors put a byte order mark before the first line.
-    let text = if number == 1 { text.trim_start_matches('\u{feff}') } else { text };
+    let text = if number == 1 {
+        text.trim_start_matches('\u{feff}')
+    } else {
+        text
+    };
     let text = text.trim_ascii();
     if text.is_empty() {
         return Ok(None);
@@ -98,7 +98,11 @@ fn event_of(number: u64, line: &Line) -> Result<Option<Event>, Refusal> {
     if json.len() > EVENT_BYTES_MAX {
         return Err(too_large(count(json.len())));
     }
-    Ok(Some(Event { line: number, id, json }))
+    Ok(Some(Event {
+        line: number,
+        id,
+        json,
+    }))
 }
 
 /// What is looked at; the rest is only checked to be JSON.
@@ -126,7 +130,11 @@ fn with_id(object: &str, null: Option<&str>, id: &str) -> String {
         return [before, id, rest.strip_prefix(null).unwrap_or_default()].concat();
     }
     let rest = object.strip_prefix('{').unwrap_or_default();
-    let comma = if rest.trim_ascii_start().starts_with('}') { "" } else { "," };
+    let comma = if rest.trim_ascii_start().starts_with('}') {
+        ""
+    } else {
+        ","
+    };
     [r#"{"event_id":"#, id, comma, rest].concat()
 }
 
@@ -140,7 +148,11 @@ mod tests {
     use super::*;
 
     fn line(bytes: &[u8]) -> Line {
-        Line { bytes: bytes.to_vec(), cut: 0, end: 0 }
+        Line {
+            bytes: bytes.to_vec(),
+            cut: 0,
+            end: 0,
+        }
     }
 
     fn event(number: u64, text: &str) -> Event {
@@ -153,9 +165,15 @@ mod tests {
     #[test]
     fn a_line_with_an_id_is_passed_on_as_it_is() {
         for (text, id) in [
-            (r#"{"event_id":"a-1","total":1.10,"big":123456789012345678901234567890}"#, r#""a-1""#),
+            (
+                r#"{"event_id":"a-1","total":1.10,"big":123456789012345678901234567890}"#,
+                r#""a-1""#,
+            ),
             (r#"{ "total": 1e2 , "event_id" : 7 }"#, "7"),
-            (r#"{"payload":{"event_id":null},"event\u005fid":"x"}"#, r#""x""#),
+            (
+                r#"{"payload":{"event_id":null},"event\u005fid":"x"}"#,
+                r#""x""#,
+            ),
         ] {
             let event = event(3, &format!("  {text}\r"));
             assert_eq!((event.json.as_str(), event.id.as_str()), (text, id));
@@ -168,12 +186,22 @@ mod tests {
             ("{}", "{\"event_id\":ID}"),
             ("{ }", "{\"event_id\":ID }"),
             (r#"{"total":1.10}"#, r#"{"event_id":ID,"total":1.10}"#),
-            (r#"{"a":null,"event_id": null ,"b":[1.0]}"#, r#"{"a":null,"event_id": ID ,"b":[1.0]}"#),
-            (r#"{"payload":{"event_id":"x"}}"#, r#"{"event_id":ID,"payload":{"event_id":"x"}}"#),
+            (
+                r#"{"a":null,"event_id": null ,"b":[1.0]}"#,
+                r#"{"a":null,"event_id": ID ,"b":[1.0]}"#,
+            ),
+            (
+                r#"{"payload":{"event_id":"x"}}"#,
+                r#"{"event_id":ID,"payload":{"event_id":"x"}}"#,
+            ),
         ] {
             let event = event(1, text);
             assert_eq!(event.json, expected.replace("ID", &event.id));
-            assert!(serde_json::from_str::<serde_json::Value>(&event.json).is_ok(), "{}", event.json);
+            assert!(
+                serde_json::from_str::<serde_json::Value>(&event.json).is_ok(),
+                "{}",
+                event.json
+            );
         }
     }
 
@@ -189,7 +217,10 @@ mod tests {
 
     #[test]
     fn what_the_service_would_refuse_is_rejected_here() {
-        let long = format!(r#"{{"event_id":"1","text":"{}"}}"#, "x".repeat(EVENT_BYTES_MAX));
+        let long = format!(
+            r#"{{"event_id":"1","text":"{}"}}"#,
+            "x".repeat(EVENT_BYTES_MAX)
+        );
         for (bytes, reason) in [
             (&b"{\"a\":\"\xff\"}"[..], "not_utf8"),
             (b"brand,total", "not_json"),
@@ -201,12 +232,19 @@ mod tests {
             (long.as_bytes(), "event_too_large"),
         ] {
             match prepare(7, &line(bytes)) {
-                Prepared::Rejected(reject) => assert_eq!((reject.line, reject.reason.as_str()), (7, reason)),
+                Prepared::Rejected(reject) => {
+                    assert_eq!((reject.line, reject.reason.as_str()), (7, reason))
+                }
                 other => panic!("{reason}: {other:?}"),
             }
         }
-        let cut = Line { cut: 5, ..line(b"{\"a") };
-        assert!(matches!(prepare(1, &cut), Prepared::Rejected(reject) if reject.message.contains("8 bytes")));
+        let cut = Line {
+            cut: 5,
+            ..line(b"{\"a")
+        };
+        assert!(
+            matches!(prepare(1, &cut), Prepared::Rejected(reject) if reject.message.contains("8 bytes"))
+        );
         assert!(matches!(prepare(1, &line(b" \r")), Prepared::Blank));
     }
 }

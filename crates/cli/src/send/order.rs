@@ -92,8 +92,17 @@ mod tests {
             assert_eq!(order.begin(), number);
         }
         let mut finish = |number: u64| -> Vec<u64> {
-            let end = Place { bytes: number, lines: number };
-            let released = order.finish(number, Answered { end, ..Answered::default() });
+            let end = Place {
+                bytes: number,
+                lines: number,
+            };
+            let released = order.finish(
+                number,
+                Answered {
+                    end,
+                    ..Answered::default()
+                },
+            );
             released.iter().map(|answered| answered.end.bytes).collect()
         };
         assert!(finish(2).is_empty());

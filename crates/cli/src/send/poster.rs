@@ -62,8 +62,17 @@ impl Poster {
             .build()
             .context("setting up an HTTP client")?;
         let last_answer = Instant::now();
-        let state = Mutex::new(State { last_answer, trouble: None });
-        Ok(Self { client, url, authorization, give_up_after, state })
+        let state = Mutex::new(State {
+            last_answer,
+            trouble: None,
+        });
+        Ok(Self {
+            client,
+            url,
+            authorization,
+            give_up_after,
+            state,
+        })
     }
 
     /// Why nothing moves, if nothing moves.
@@ -73,7 +82,11 @@ impl Poster {
 
     /// Sends a batch until it is answered. An error is final.
     pub(super) async fn post(&self, batch: Batch) -> anyhow::Result<Answered> {
-        let mut answered = Answered { end: batch.end, rejects: batch.rejects, ..Answered::default() };
+        let mut answered = Answered {
+            end: batch.end,
+            rejects: batch.rejects,
+            ..Answered::default()
+        };
         answered.counts.rejected_locally = count(answered.rejects.len());
         let mut parts = vec![batch.events.as_slice()];
         while let Some(part) = parts.pop() {
@@ -133,7 +146,9 @@ impl Poster {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request = request.header(CONTENT_TYPE, "application/json").body(body(events));
+        let request = request
+            .header(CONTENT_TYPE, "application/json")
+            .body(body(events));
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) => return Ok(self.no_answer(error)),
@@ -167,7 +182,11 @@ impl Poster {
                     401 | 403 => "; set --api-key or INGESTION_API_KEY",
                     _ => "",
                 };
-                bail!("{} refused, {}, {code}: {detail}{hint}", self.url, status.as_u16());
+                bail!(
+                    "{} refused, {}, {code}: {detail}{hint}",
+                    self.url,
+                    status.as_u16()
+                );
             }
         }
     }
@@ -180,7 +199,10 @@ impl Poster {
 
     fn moved(&self) {
         self.with_state(|state| {
-            *state = State { last_answer: Instant::now(), trouble: None };
+            *state = State {
+                last_answer: Instant::now(),
+                trouble: None,
+            };
         });
     }
 
@@ -201,7 +223,6 @@ impl Answered {
                     event_id: RawValue::from_string(event.id.clone()).ok(),
                     reason: result.reason,
                     message: result.message,
-                    is_local: false,
                 });
             }
         }

@@ -27,8 +27,13 @@ impl ProgressBar {
     /// For an input of that length, if it is known, of which some was sent before.
     pub(super) fn new(length: Option<u64>, before: &Progress) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
-            let bar = indicatif::ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
-            let template = if length.is_some() { FILE_TEMPLATE } else { STREAM_TEMPLATE };
+            let bar =
+                indicatif::ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+            let template = if length.is_some() {
+                FILE_TEMPLATE
+            } else {
+                STREAM_TEMPLATE
+            };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
@@ -38,7 +43,13 @@ impl ProgressBar {
         });
         let started = Instant::now();
         let sent_before = before.counts.sent();
-        Self { bar, length, started, sent_before, last_line: started }
+        Self {
+            bar,
+            length,
+            started,
+            sent_before,
+            last_line: started,
+        }
     }
 
     /// Shows how far it is, and why it does not go on.
@@ -48,7 +59,9 @@ impl ProgressBar {
         }
         let events = grouped(progress.counts.sent());
         let rate = grouped(self.rate(progress));
-        let trouble = trouble.map(|why| format!("; waiting: {why}")).unwrap_or_default();
+        let trouble = trouble
+            .map(|why| format!("; waiting: {why}"))
+            .unwrap_or_default();
         let message = format!("{events} events, {rate}/s{trouble}");
         if let Some(bar) = &self.bar {
             bar.set_message(message);

@@ -23,9 +23,14 @@ impl Rejects {
     pub(super) fn new(to_show: u64, file: Option<&Path>, resumed: bool) -> anyhow::Result<Self> {
         let open = |path: &Path| {
             let mut options = OpenOptions::new();
-            options.create(true).write(true).append(resumed).truncate(!resumed);
+            options
+                .create(true)
+                .write(true)
+                .append(resumed)
+                .truncate(!resumed);
             let file = options.open(path);
-            file.map(BufWriter::new).with_context(|| format!("opening {}", path.display()))
+            file.map(BufWriter::new)
+                .with_context(|| format!("opening {}", path.display()))
         };
         Ok(Self {
             to_show,

@@ -69,7 +69,10 @@ impl ResumeFile {
     pub(super) fn beside(path: &Path, identity: Identity) -> Self {
         let mut name = path.as_os_str().to_owned();
         name.push(SUFFIX);
-        Self { path: name.into(), identity }
+        Self {
+            path: name.into(),
+            identity,
+        }
     }
 
     /// Where it is.
@@ -89,7 +92,10 @@ impl ResumeFile {
             format!("{path} cannot be understood; without --resume sending starts at the beginning")
         })?;
         if stored.version != VERSION {
-            bail!("{path} was written by another version of millrace, {}", stored.version);
+            bail!(
+                "{path} was written by another version of millrace, {}",
+                stored.version
+            );
         }
         if stored.file != self.identity {
             bail!(
@@ -99,8 +105,14 @@ impl ResumeFile {
                 self.identity.length
             );
         }
-        let place = Place { bytes: stored.bytes, lines: stored.lines };
-        Ok(Some(Progress { place, counts: stored.counts }))
+        let place = Place {
+            bytes: stored.bytes,
+            lines: stored.lines,
+        };
+        Ok(Some(Progress {
+            place,
+            counts: stored.counts,
+        }))
     }
 
     /// Keeps progress; a crash leaves the old or the new.
@@ -152,7 +164,10 @@ mod tests {
         assert!(resume.load().expect("readable").is_none());
         let progress = Progress {
             place: Place { bytes: 3, lines: 1 },
-            counts: Counts { accepted: 1, ..Counts::default() },
+            counts: Counts {
+                accepted: 1,
+                ..Counts::default()
+            },
         };
         for _ in 0..2 {
             resume.save(&progress).expect("writable");
@@ -170,7 +185,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("events.ndjson");
         fs::write(&path, "{}\n{}\n").expect("writable");
-        resume_file(&path).save(&Progress::default()).expect("writable");
+        resume_file(&path)
+            .save(&Progress::default())
+            .expect("writable");
         for changed in ["{}\n{ }\n", "{}\n[]\n", "{}\n"] {
             fs::write(&path, changed).expect("writable");
             let error = resume_file(&path).load().expect_err("changed");

@@ -92,7 +92,11 @@ fn prefixes(
     colour: bool,
 ) -> BTreeMap<&'static str, String> {
     let names: Vec<&'static str> = names.chain([OWN_NAME]).collect();
-    let width = names.iter().map(|name| name.len()).max().unwrap_or_default();
+    let width = names
+        .iter()
+        .map(|name| name.len())
+        .max()
+        .unwrap_or_default();
     let prefix = |(name, code): (&'static str, u8)| {
         let plain = format!("{name:width$} |");
         let prefix = match (colour, name) {
@@ -102,7 +106,11 @@ fn prefixes(
         };
         (name, prefix)
     };
-    names.into_iter().zip(COLOURS.into_iter().cycle()).map(prefix).collect()
+    names
+        .into_iter()
+        .zip(COLOURS.into_iter().cycle())
+        .map(prefix)
+        .collect()
 }
 
 #[cfg(test)]
@@ -112,8 +120,17 @@ mod tests {
     #[test]
     fn names_are_padded_to_the_longest_and_coloured_on_a_terminal() {
         let plain = prefixes(["admin", "ingestion"].into_iter(), false);
-        let expected = [("admin", "admin     | "), ("ingestion", "ingestion | "), ("up", "up        | ")];
-        assert_eq!(plain, expected.map(|(name, prefix)| (name, prefix.to_owned())).into());
+        let expected = [
+            ("admin", "admin     | "),
+            ("ingestion", "ingestion | "),
+            ("up", "up        | "),
+        ];
+        assert_eq!(
+            plain,
+            expected
+                .map(|(name, prefix)| (name, prefix.to_owned()))
+                .into()
+        );
         let coloured = prefixes(["admin"].into_iter(), true);
         assert_eq!(coloured["admin"], "\u{1b}[36madmin |\u{1b}[0m ");
     }

@@ -67,20 +67,26 @@ impl Supervisor {
             let (child, mut output) = match self.start() {
                 Ok(started) => started,
                 Err(error) => {
-                    self.printer.say(&format!("{name} cannot be started: {error}")).await;
+                    self.printer
+                        .say(&format!("{name} cannot be started: {error}"))
+                        .await;
                     return End::CannotStart;
                 }
             };
             let ended = self.watch(child).await;
             self.readiness.ended(name);
             // What still holds the output then is not the worker.
-            tokio::time::timeout(LAST_LINES_MAX, async { while output.join_next().await.is_some() {} })
-                .await
-                .ok();
+            tokio::time::timeout(LAST_LINES_MAX, async {
+                while output.join_next().await.is_some() {}
+            })
+            .await
+            .ok();
             let reason = match ended {
                 Ended::ToldTo(end) => return end,
                 Ended::ByItself(status) if is_usage(status) => {
-                    self.printer.say(&format!("{name} {}: bad settings", how(status))).await;
+                    self.printer
+                        .say(&format!("{name} {}: bad settings", how(status)))
+                        .await;
                     return End::BadSettings;
                 }
                 Ended::ByItself(status) => how(status),
@@ -91,7 +97,9 @@ impl Supervisor {
             }
             let wait = backoff.advance();
             let seconds = wait.as_secs_f64();
-            self.printer.say(&format!("{name} {reason}; restarting in {seconds:.1} s")).await;
+            self.printer
+                .say(&format!("{name} {reason}; restarting in {seconds:.1} s"))
+                .await;
             tokio::select! {
                 () = self.stop.cancelled() => return End::Stopped,
                 () = tokio::time::sleep(wait) => {}
@@ -120,10 +128,14 @@ impl Supervisor {
 
     /// Waits until the process has ended, by itself or because it was told to.
     async fn watch(&self, mut child: Child) -> Ended {
-        let Worker { name, ops_address, .. } = self.worker;
+        let Worker {
+            name, ops_address, ..
+        } = self.worker;
         let ready = async {
             let all_are_ready = self.readiness.wait(name, ops_address).await;
-            self.printer.say(&format!("{name} is ready, http://{ops_address}")).await;
+            self.printer
+                .say(&format!("{name} is ready, http://{ops_address}"))
+                .await;
             if all_are_ready {
                 self.printer.say("all workers are ready").await;
             }
@@ -141,7 +153,10 @@ impl Supervisor {
 
     async fn end(&self, mut child: Child) -> End {
         // Without an id it has ended; the id stays its own until it is waited for.
-        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let id = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         if let Some(id) = id {
             // An error says that it has just ended.
             kill_process(id, Signal::TERM).ok();
@@ -157,7 +172,9 @@ impl Supervisor {
             kill_process_group(id, Signal::KILL).ok();
         }
         child.wait().await.ok();
-        self.printer.say(&format!("{} {why}", self.worker.name)).await;
+        self.printer
+            .say(&format!("{} {why}", self.worker.name))
+            .await;
         End::Unclean
     }
 
@@ -165,7 +182,11 @@ impl Supervisor {
         let Some(status) = status.filter(|status| !is_clean(*status)) else {
             return End::Stopped;
         };
-        let text = format!("{} did not stop cleanly: it {}", self.worker.name, how(status));
+        let text = format!(
+            "{} did not stop cleanly: it {}",
+            self.worker.name,
+            how(status)
+        );
         self.printer.say(&text).await;
         End::Unclean
     }

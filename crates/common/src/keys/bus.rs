@@ -34,3 +34,11 @@ key! {
         group: String
     } "bus:failures"
 }
+
+key! {
+    /// Claimed while a message of an outbox counts as published.
+    OutboxKey = "bus:outbox:{messageId}" {
+        /// The message's id in its outbox.
+        message_id: String
+    } "bus:outbox"
+}

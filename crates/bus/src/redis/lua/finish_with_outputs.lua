@@ -2,8 +2,20 @@
 -- ARGV: group, then for each message: its id and how many outputs, and for each output: the index
 -- of its stream in KEYS, the index of its claim key (0 for none), claimant, window in ms, rule,
 -- number of texts, then names and values.
--- A message that is no longer open publishes nothing: somebody else finished it.
+-- A message that is no longer open publishes nothing: somebody else finished it. If an output
+-- cannot be appended, nothing is done.
 local group, at, done, published = ARGV[1], 2, 0, 0
+while at <= #ARGV do
+  local outputs = tonumber(ARGV[at + 1])
+  at = at + 2
+  for _ = 1, outputs do
+    local texts = tonumber(ARGV[at + 5])
+    local problem = append_problem(KEYS[tonumber(ARGV[at])], texts)
+    if problem then return problem end
+    at = at + 6 + texts
+  end
+end
+at = 2
 local failures = redis.call('EXISTS', KEYS[3]) == 1
 while at <= #ARGV do
   local id, outputs = ARGV[at], tonumber(ARGV[at + 1])

@@ -1,16 +1,16 @@
 -- KEYS: stream, group state. ARGV: group.
 -- Creates the group where it is missing: at the start if it never was, else where it had settled
--- everything. Gives whether it was lost, and the id up to which messages may be repeats.
+-- everything. Gives whether it was lost. Messages that were there then may be repeats.
 local stream, state, group = KEYS[1], KEYS[2], ARGV[1]
 local groups = groups_of(stream)
 if groups and groups[group] then
-  return {0, redis.call('HGET', state, 'repeat_until') or '0-0'}
+  return 0
 end
 local floor = redis.call('HGET', state, 'floor')
 if not floor then
   redis.call('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
   redis.call('HSET', state, 'floor', '0-0')
-  return {0, '0-0'}
+  return 0
 end
 local last = '0-0'
 if groups then last = fields_of(redis.call('XINFO', 'STREAM', stream))['last-generated-id'] end
@@ -19,4 +19,4 @@ if id_less(last, floor) then floor = '0-0' end
 redis.call('XGROUP', 'CREATE', stream, group, floor, 'MKSTREAM')
 redis.call('HSET', state, 'repeat_until', last)
 redis.call('HINCRBY', state, 'recreated', 1)
-return {1, last}
+return 1

@@ -31,8 +31,12 @@ end
 
 local function text_of(number) return string.format('%.0f', number) end
 
+-- The highest minor part; Lua's numbers cannot tell it from its neighbours, but nobody counts so far.
+local MINOR_MAX = '18446744073709551615'
+
 local function id_next(id)
   local major, minor = id_parts(id)
+  if minor >= tonumber(MINOR_MAX) then return text_of(major + 1) .. '-0' end
   return text_of(major) .. '-' .. text_of(minor + 1)
 end
 
@@ -40,7 +44,7 @@ local function id_previous(id)
   local major, minor = id_parts(id)
   if minor > 0 then return text_of(major) .. '-' .. text_of(minor - 1) end
   if major == 0 then return '0-0' end
-  return text_of(major - 1) .. '-18446744073709551615'
+  return text_of(major - 1) .. '-' .. MINOR_MAX
 end
 
 local function now_ms()
@@ -73,4 +77,30 @@ local function holder_of(stream, group, id)
   local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
   if not pending then return nil end
   return pending[2], pending[4]
+end
+
+-- Makes a consumer the holder of a pending message, deliveries as they are unless said otherwise.
+-- XCLAIM drops a message that was deleted from the stream: it is counted as vanished. Gives the id.
+local function assign(stream, state, group, consumer, id, ...)
+  local options = {...}
+  options[#options + 1] = 'JUSTID'
+  local assigned = redis.call('XCLAIM', stream, group, consumer, 0, id, unpack(options))[1]
+  if not assigned then redis.call('HINCRBY', state, 'vanished', 1) end
+  return assigned
+end
+
+-- The most texts that are passed on in one call: Lua's stack ends before 8,000 values.
+local PASSED_ON_MAX = 7000
+
+-- Why texts cannot be appended to a stream; nil when they can. A script that fails is not rolled
+-- back, so this is asked before anything is done.
+local kinds = {}
+local function append_problem(stream, texts)
+  kinds[stream] = kinds[stream] or redis.call('TYPE', stream)['ok']
+  if kinds[stream] ~= 'stream' and kinds[stream] ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. stream .. ' is no stream')
+  end
+  if texts > PASSED_ON_MAX then
+    return redis.error_reply('TOOLARGE ' .. texts .. ' names and values to ' .. stream)
+  end
 end

@@ -1,0 +1,46 @@
+//! What the streams look like.
+
+use axum::Json;
+use axum::extract::State;
+use bus::{GroupOverview, TopicOverview};
+use common::topics;
+use serde_json::{Value, json};
+use worker::http::Problem;
+
+use crate::api::{Api, bus_problem};
+
+/// `GET /api/streams/info`
+pub(crate) async fn info(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+    let mut streams = Vec::new();
+    for topic in topics::ALL {
+        streams.push(stream(&api.bus.overview(topic).await.map_err(bus_problem)?));
+    }
+    Ok(Json(json!({ "streams": streams })))
+}
+
+fn stream(overview: &TopicOverview) -> Value {
+    json!({
+        "name": overview.name,
+        "length": overview.length,
+        "published": overview.published,
+        "dead_letters": overview.dead_letters,
+        "groups": overview.groups.iter().map(group).collect::<Vec<_>>(),
+    })
+}
+
+fn group(group: &GroupOverview) -> Value {
+    let seconds = |age: Option<std::time::Duration>| age.map(|age| age.as_secs());
+    json!({
+        "name": group.name,
+        "consumers": group.consumers,
+        "undelivered": group.undelivered.count,
+        "undelivered_exact": group.undelivered.exact,
+        "pending": group.pending,
+        "retrying": group.retrying,
+        "done": group.done,
+        "dead": group.dead,
+        "vanished": group.vanished,
+        "oldest_undelivered_seconds": seconds(group.oldest_undelivered_age),
+        "oldest_pending_seconds": seconds(group.oldest_pending_age),
+    })
+}

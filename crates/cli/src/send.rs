@@ -1,0 +1,181 @@
+//! `millrace send`: events from a file or stdin to the service.
+//!
+//! Sending again is harmless: every event has an id, its own or one that follows from its line, and
+//! the service takes an id once. So whatever is not known to be answered is sent again.
+
+mod answers;
+mod batches;
+mod event;
+mod input;
+mod order;
+mod poster;
+mod progress;
+mod rejects;
+mod resume;
+mod sending;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use reqwest::Url;
+use serde_json::json;
+
+use crate::duration;
+use crate::output::{Output, grouped, note};
+use batches::EVENTS_MAX;
+use input::Input;
+use poster::Poster;
+use progress::ProgressBar;
+use rejects::Rejects;
+use resume::Progress;
+use sending::{Interrupted, Sending};
+
+/// Send events from a file or stdin, one JSON object on each line
+///
+/// An event without an `event_id` gets one that follows from its line and the line's number, so
+/// sending the same file again gives duplicates, which do not count, and not the same events twice.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SendEvents {
+    /// The file; - is stdin
+    #[arg(default_value = "-")]
+    file: PathBuf,
+    /// The service
+    #[arg(long, env = "INGESTION_URL", default_value = "http://127.0.0.1:8080", value_parser = parse_url)]
+    url: Url,
+    /// The service's API key
+    #[arg(long, env = "INGESTION_API_KEY", hide_env_values = true)]
+    api_key: Option<ApiKey>,
+    /// Events in a request at most
+    #[arg(long, default_value_t = EVENTS_MAX, value_parser = clap::value_parser!(u16).range(1..=i64::from(EVENTS_MAX)))]
+    batch: u16,
+    /// Requests at a time
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    concurrency: u16,
+    /// How long to go on trying when the service does not answer
+    #[arg(long, default_value = "300s", value_parser = duration::parse)]
+    give_up_after: Duration,
+    /// Continue where an earlier run of the same file stopped
+    #[arg(long)]
+    resume: bool,
+    /// How many rejected events are shown
+    #[arg(long, default_value_t = 20)]
+    show_rejects: u64,
+    /// A file for all rejected events
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// End with 1 if any event was rejected
+    #[arg(long)]
+    strict: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A key that is never printed.
+#[derive(Clone)]
+struct ApiKey(String);
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiKey(…)")
+    }
+}
+
+impl From<String> for ApiKey {
+    fn from(key: String) -> Self {
+        Self(key)
+    }
+}
+
+impl SendEvents {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let key = self.api_key.as_ref().map(|key| key.0.as_str());
+        let poster = Poster::new(&self.url, key, self.give_up_after)?;
+        let input = Input::open(&self.file, self.resume)?;
+        let before = input.before;
+        let is_resumable = input.resume.is_some();
+        let bar = ProgressBar::new(input.length, &before);
+        let is_continued = before != Progress::default();
+        let rejects = Rejects::new(self.show_rejects, self.rejects.as_deref(), is_continued)?;
+        let mut sending = Sending::new(
+            input,
+            poster,
+            (bar, rejects),
+            (self.batch, self.concurrency),
+        );
+        let result = Box::pin(sending.run()).await;
+        self.print_summary(&sending)?;
+        if let Err(error) = result {
+            let interrupted = error.is::<Interrupted>();
+            let error = if is_resumable {
+                error.context("not everything was sent; run it again with --resume to continue")
+            } else {
+                error.context("not everything was sent; sending it again does no harm")
+            };
+            if interrupted {
+                note(&format!("millrace: {error:#}"));
+                return Ok(ExitCode::FAILURE);
+            }
+            return Err(error);
+        }
+        let strictly_failed = self.strict && sending.progress.counts.all_rejected() > 0;
+        Ok(if strictly_failed {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+
+    fn print_summary(&self, sending: &Sending) -> std::io::Result<()> {
+        let counts = sending.progress.counts;
+        let (seconds, rate) = (
+            sending.bar.elapsed().as_secs_f64(),
+            sending.bar.rate(&sending.progress),
+        );
+        let hidden = sending.rejects.hidden();
+        if hidden > 0 {
+            let hint = if self.rejects.is_none() {
+                "; --rejects FILE writes all"
+            } else {
+                ""
+            };
+            note(&format!(
+                "{} more rejected events are not shown{hint}",
+                grouped(hidden)
+            ));
+        }
+        if self.json {
+            return Output::stdout().json(&json!({
+                "sent": counts.sent(),
+                "accepted": counts.accepted,
+                "duplicate": counts.duplicate,
+                "rejected": counts.all_rejected(),
+                "rejected_locally": counts.rejected_locally,
+                "seconds": (seconds * 1_000.0).round() / 1_000.0,
+                "events_per_second": rate,
+            }));
+        }
+        let locally = match counts.rejected_locally {
+            0 => String::new(),
+            number => format!(" ({} of them not sent)", grouped(number)),
+        };
+        Output::stdout().line(&format!(
+            "sent {}: {} accepted, {} duplicate, {} rejected{locally}; {seconds:.1} s, {} events/s",
+            grouped(counts.sent()),
+            grouped(counts.accepted),
+            grouped(counts.duplicate),
+            grouped(counts.all_rejected()),
+            grouped(rate)
+        ))
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    let allowed = "allowed are URLs such as http://127.0.0.1:8080 or https://events.example.com";
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        Ok(_) => Err(allowed.to_owned()),
+        Err(error) => Err(format!("{error}; {allowed}")),
+    }
+}
