@@ -105,7 +105,7 @@ mod tests {
         let guard = in_hand.hold(vec![id, MessageId { major: 1, minor: 0 }]);
         assert!(in_hand.contains(id) && !in_hand.contains(MessageId::ZERO));
         assert_eq!(in_hand.take_due(Duration::ZERO).len(), 2);
-        assert!(in_hand.take_due(Duration::from_secs(60)).is_empty());
+        assert!(in_hand.take_due(Duration::from_mins(1)).is_empty());
         drop(guard);
         assert!(in_hand.is_empty() && !in_hand.contains(id));
     }

@@ -44,13 +44,17 @@ struct RedisReader {
     wait: Duration,
 }
 
+fn reading_link(link: &Link, wait: Duration) -> Link {
+    link.separate(wait + READ_MARGIN)
+}
+
 #[async_trait]
 impl Reader for RedisReader {
     async fn read(&mut self, count: usize) -> Result<Fresh, BusError> {
         let result = self.read_once(count).await;
         if result.as_ref().is_err_and(BusError::is_unavailable) {
             // The server may still deliver to the old connection: leave it for good.
-            self.link = self.link.separate(self.wait + READ_MARGIN);
+            self.link = reading_link(&self.link, self.wait);
         }
         result
     }
@@ -132,9 +136,8 @@ impl Server for RedisServer {
     }
 
     fn reader(&self, member: &Membership, wait: Duration) -> Box<dyn Reader> {
-        let link = self.link.separate(wait + READ_MARGIN);
         Box::new(RedisReader {
-            link,
+            link: reading_link(&self.link, wait),
             member: member.clone(),
             wait,
         })

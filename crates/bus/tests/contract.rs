@@ -6,7 +6,7 @@ mod notes;
 mod readers;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use bus::Bus;
@@ -92,7 +92,7 @@ impl Clock for RealClock {
         reason = "this is the clock that others take"
     )]
     fn now(&self) -> UnixMillis {
-        let elapsed = std::time::SystemTime::UNIX_EPOCH.elapsed();
+        let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let millis = elapsed.map_or(0, |elapsed| elapsed.as_millis());
         UnixMillis(i64::try_from(millis).unwrap_or(i64::MAX))
     }

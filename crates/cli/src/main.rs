@@ -9,7 +9,6 @@ mod signals;
 mod streams;
 mod up;
 
-use std::io;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -44,18 +43,6 @@ fn main() -> ExitCode {
     });
     match result {
         Ok(Ok(code)) | Err(code) => code,
-        Ok(Err(error)) => failure(&error),
+        Ok(Err(error)) => output::failure(&error),
     }
-}
-
-fn failure(error: &anyhow::Error) -> ExitCode {
-    // Whoever read our output has had enough, as in `millrace profiles | head`.
-    let reader_is_gone = error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
-    if !reader_is_gone {
-        output::note(&format!("millrace: {error:#}"));
-    }
-    let usage = error.is::<worker::ConfigError>() || error.is::<bus::InvalidServer>();
-    ExitCode::from(if usage { worker::EXIT_USAGE } else { 1 })
 }

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 use std::io::{self, StdoutLock, Write};
+use std::process::ExitCode;
 
+use bus::InvalidServer;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
+use worker::{ConfigError, EXIT_USAGE};
 
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +95,19 @@ pub(crate) fn note(text: &str) {
     writeln!(io::stderr(), "{}", text.trim_end()).ok();
 }
 
+/// Says why a command failed, if anybody listens, and gives the exit code.
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+    // Whoever read our output has had enough, as in `millrace profiles | head`.
+    let reader_is_gone = error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+    if !reader_is_gone {
+        note(&format!("millrace: {error:#}"));
+    }
+    let usage = error.is::<ConfigError>() || error.is::<InvalidServer>();
+    ExitCode::from(if usage { EXIT_USAGE } else { 1 })
+}
+
 /// A number in groups of three digits: `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -105,10 +121,6 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "profiles and analytics will print CSV")
-)]
 fn csv_field<T: AsRef<str>>(field: &T) -> Cow<'_, str> {
     let field = field.as_ref();
     // Some readers drop spaces at the ends of a field that is not quoted.

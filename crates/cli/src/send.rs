@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use reqwest::Url;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::duration;
 use crate::output::{Output, grouped, note};
@@ -72,6 +72,18 @@ pub(crate) struct SendEvents {
     json: bool,
 }
 
+/// The last line of `--json`.
+#[derive(Debug, Serialize)]
+struct Summary {
+    sent: u64,
+    accepted: u64,
+    duplicate: u64,
+    rejected: u64,
+    rejected_locally: u64,
+    seconds: f64,
+    events_per_second: u64,
+}
+
 /// A key that is never printed.
 #[derive(Clone)]
 struct ApiKey(String);
@@ -91,6 +103,7 @@ impl From<String> for ApiKey {
 impl SendEvents {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let key = self.api_key.as_ref().map(|key| key.0.as_str());
+        let key = key.filter(|key| !key.is_empty());
         let poster = Poster::new(&self.url, key, self.give_up_after)?;
         let input = Input::open(&self.file, self.resume)?;
         let before = input.before;
@@ -146,15 +159,15 @@ impl SendEvents {
             ));
         }
         if self.json {
-            return Output::stdout().json(&json!({
-                "sent": counts.sent(),
-                "accepted": counts.accepted,
-                "duplicate": counts.duplicate,
-                "rejected": counts.all_rejected(),
-                "rejected_locally": counts.rejected_locally,
-                "seconds": (seconds * 1_000.0).round() / 1_000.0,
-                "events_per_second": rate,
-            }));
+            return Output::stdout().json(&Summary {
+                sent: counts.sent(),
+                accepted: counts.accepted,
+                duplicate: counts.duplicate,
+                rejected: counts.all_rejected(),
+                rejected_locally: counts.rejected_locally,
+                seconds: (seconds * 1_000.0).round() / 1_000.0,
+                events_per_second: rate,
+            });
         }
         let locally = match counts.rejected_locally {
             0 => String::new(),

@@ -1,23 +1,23 @@
 //! `millrace streams`: where every message is.
 
+mod draining;
+mod json;
+
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bus::{Bus, BusError, BusSettings, GroupOverview, TopicOverview};
 use common::topics::{self, TopicInfo};
 use common::{Topic as _, topics::EventsNormalized, topics::EventsRaw};
-use serde_json::json;
 
 use crate::duration;
-use crate::output::{Column, Output, grouped, note};
+use crate::output::{Column, Output, grouped};
+use draining::wait_drained;
+use json::TopicLine;
 
 /// How often `--watch` looks.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
-/// How often `--wait-drained` looks.
-const DRAIN_INTERVAL: Duration = Duration::from_millis(250);
-/// How often `--wait-drained` says what it waits for, at most.
-const DRAIN_NOTE_INTERVAL: Duration = Duration::from_secs(1);
 /// The topics whose groups have workers.
 const CONSUMED: [TopicInfo; 2] = [EventsRaw::INFO, EventsNormalized::INFO];
 /// Moves to the top of a terminal and clears it.
@@ -33,7 +33,7 @@ const COLUMNS: &[Column] = &[
     Column::right("retrying"),
     Column::right("dead"),
     Column::right("done"),
-    Column::right("oldest undelivered"),
+    Column::right("oldest"),
 ];
 
 /// Show every topic and how far its consumer groups are
@@ -89,7 +89,7 @@ impl Streams {
         if self.json {
             return overviews
                 .iter()
-                .try_for_each(|topic| output.json(&as_json(topic)));
+                .try_for_each(|topic| output.json(&TopicLine::of(topic)));
         }
         if self.watch && std::io::IsTerminal::is_terminal(&output.0) {
             output.line(CLEAR)?;
@@ -169,123 +169,14 @@ fn lag(group: &GroupOverview) -> String {
     format!("{at_least}{}", grouped(group.undelivered.count))
 }
 
-fn as_json(topic: &TopicOverview) -> serde_json::Value {
-    let millis = |age: Option<Duration>| age.map(|age| u64::try_from(age.as_millis()).ok());
-    let groups: Vec<serde_json::Value> = topic
-        .groups
-        .iter()
-        .map(|group| {
-            json!({
-                "group": group.name,
-                "consumers": group.consumers,
-                "undelivered": group.undelivered.count,
-                "undelivered_exact": group.undelivered.exact,
-                "pending": group.pending,
-                "retrying": group.retrying,
-                "done": group.done,
-                "dead": group.dead,
-                "vanished": group.vanished,
-                "recreated": group.recreated,
-                "oldest_undelivered_age_ms": millis(group.oldest_undelivered_age),
-                "oldest_pending_age_ms": millis(group.oldest_pending_age),
-            })
-        })
-        .collect();
-    json!({
-        "topic": topic.name,
-        "length": topic.length,
-        "published": topic.published,
-        "dead_letters": topic.dead_letters,
-        "groups": groups,
-    })
-}
-
-/// Waits until nothing is left. A stage publishes its outputs in the step that settles the input,
-/// so a look at the topics in the order of the flow misses nothing that is on its way.
-async fn wait_drained(
-    bus: &Bus,
-    topics: &[TopicInfo],
-    limit: Duration,
-) -> anyhow::Result<ExitCode> {
-    let in_order = |topic: &&TopicInfo| topics.contains(topic);
-    let topics: Vec<TopicInfo> = topics::ALL.iter().filter(in_order).copied().collect();
-    let started = Instant::now();
-    let mut noted: Option<(Instant, String)> = None;
-    loop {
-        let left = match left(bus, &topics).await {
-            Ok(left) if left.is_empty() => break,
-            Ok(left) => left.join("; "),
-            Err(error) if error.is_unavailable() => error.to_string(),
-            Err(error) => return Err(error).context("looking at the streams"),
-        };
-        if started.elapsed() >= limit {
-            note(&format!(
-                "millrace: not drained after {}: {left}",
-                duration::show(limit)
-            ));
-            return Ok(ExitCode::FAILURE);
-        }
-        let is_news = noted
-            .as_ref()
-            .is_none_or(|(when, text)| when.elapsed() >= DRAIN_NOTE_INTERVAL && *text != left);
-        if is_news {
-            note(&format!("waiting for {left}"));
-            noted = Some((Instant::now(), left));
-        }
-        tokio::time::sleep(DRAIN_INTERVAL).await;
-    }
-    let names: Vec<&str> = topics.iter().map(|topic| topic.name).collect();
-    let took = duration::show(started.elapsed());
-    Output::stdout().line(&format!("drained: {} ({took})", names.join(", ")))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn left(bus: &Bus, topics: &[TopicInfo]) -> Result<Vec<String>, BusError> {
-    let mut all = Vec::new();
-    for topic in topics {
-        let overview = bus.overview(topic).await?;
-        let lines = topic
-            .groups
-            .iter()
-            .filter_map(|group| left_of(&overview, group));
-        all.extend(lines);
-    }
-    Ok(all)
-}
-
-/// What a group has not settled; `None` when there is nothing.
-fn left_of(topic: &TopicOverview, group: &str) -> Option<String> {
-    let place = format!("{}/{group}", topic.name);
-    let Some(group) = topic.groups.iter().find(|found| found.name == group) else {
-        // Nobody has read what was published.
-        return (topic.published > 0).then(|| {
-            format!(
-                "{place}: {} published, no reader yet",
-                grouped(topic.published)
-            )
-        });
-    };
-    if group.backlog() == 0 && group.undelivered.exact {
-        return None;
-    }
-    let pending = grouped(group.pending);
-    let retrying = match group.retrying {
-        0 => String::new(),
-        retrying => format!(" ({} of them wait for a retry)", grouped(retrying)),
-    };
-    Some(format!(
-        "{place}: {} undelivered, {pending} pending{retrying}",
-        lag(group)
-    ))
-}
-
+/// Overviews for the tests of this folder.
 #[cfg(test)]
-mod tests {
+mod examples {
     use bus::{Count, MessageId};
 
     use super::*;
 
-    fn topic(published: u64, groups: Vec<GroupOverview>) -> TopicOverview {
+    pub(super) fn topic(published: u64, groups: Vec<GroupOverview>) -> TopicOverview {
         TopicOverview {
             name: "events.raw".to_owned(),
             length: published,
@@ -295,7 +186,12 @@ mod tests {
         }
     }
 
-    fn group(undelivered: u64, exact: bool, pending: u64, retrying: u64) -> GroupOverview {
+    pub(super) fn group(
+        undelivered: u64,
+        exact: bool,
+        pending: u64,
+        retrying: u64,
+    ) -> GroupOverview {
         GroupOverview {
             name: "normalizers".to_owned(),
             consumers: 1,
@@ -314,30 +210,12 @@ mod tests {
             oldest_pending_age: None,
         }
     }
+}
 
-    #[test]
-    fn a_topic_is_drained_when_its_group_has_settled_everything() {
-        for (overview, expected) in [
-            (topic(0, vec![]), None),
-            (topic(9, vec![group(0, true, 0, 0)]), None),
-            (topic(9, vec![]), Some("9 published, no reader yet")),
-            (
-                topic(9, vec![group(2, true, 3, 0)]),
-                Some("2 undelivered, 3 pending"),
-            ),
-            (
-                topic(9, vec![group(0, true, 3, 1)]),
-                Some("0 undelivered, 3 pending (1 of them wait for a retry)"),
-            ),
-            (
-                topic(9, vec![group(10_000, false, 0, 0)]),
-                Some("≥10,000 undelivered, 0 pending"),
-            ),
-        ] {
-            let expected = expected.map(|text| format!("events.raw/normalizers: {text}"));
-            assert_eq!(left_of(&overview, "normalizers"), expected);
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::examples::{group, topic};
+    use super::*;
 
     #[test]
     fn every_row_has_a_cell_for_every_column() {

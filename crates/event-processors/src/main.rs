@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use common::topics;
+use common::{Clock, topics};
 use stores::{Features, Outbox, Role, UniqueProfiles};
 use worker::{SystemClock, Worker};
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
-    let clock = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bus = config.bus.open()?;
     let connected = worker.wait_for("redis", async || {
         config.bus.check(&bus).await?;
@@ -42,10 +42,10 @@ async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
     let features = Features::new(database.clone());
     let unique = UniqueProfiles::new(config.bus.redis.link(Role::Views)?);
     let policy = config.prediction_policy();
-    let processor = EventProcessor::new(features.clone(), unique, policy, clock.clone());
+    let processor = EventProcessor::new(features.clone(), unique, policy, Arc::clone(&clock));
     worker.stage(&bus, config.bus.subscribe_options(), processor);
     OutboxRelay::new(bus.clone(), Outbox::new(database)).run(worker);
-    StalePredictions::new(features.clone(), clock.clone(), &config).run(worker);
+    StalePredictions::new(features.clone(), Arc::clone(&clock), &config).run(worker);
     LedgerPruner::new(bus, features, clock).run(worker);
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use common::Clock;
 use common::topics::{self, EventsNormalized, EventsRaw, Topic as _};
 use stores::Profiles;
 use worker::{SystemClock, Worker};
@@ -27,15 +28,13 @@ fn main() -> ExitCode {
 
 async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
     config.check()?;
-    let clock = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bus = config.bus.open()?;
-    worker
-        .wait_for("redis", async || {
-            config.bus.check(&bus).await?;
-            Ok(bus.open_groups(topics::ALL).await?)
-        })
-        .await
-        .context("connecting to the bus")?;
+    let connected = worker.wait_for("redis", async || {
+        config.bus.check(&bus).await?;
+        Ok(bus.open_groups(topics::ALL).await?)
+    });
+    connected.await.context("connecting to the bus")?;
     let backlog = Backlog::new(
         &bus,
         &[EventsRaw::INFO, EventsNormalized::INFO],
@@ -43,7 +42,7 @@ async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
     );
     backlog.watch(worker);
     if config.role.serves_api() {
-        let api = Api::new(bus.clone(), backlog.clone(), clock.clone(), &config);
+        let api = Api::new(bus.clone(), backlog.clone(), Arc::clone(&clock), &config);
         let address = worker.serve("api", config.address, api.router()).await?;
         tracing::info!(%address, "accepting events at POST /v1/events");
     }

@@ -77,6 +77,11 @@ pub struct Applied {
     pub requested: Vec<(ProfileId, BrandId)>,
 }
 
+/// A fact with its index in the batch.
+type Indexed<'a> = (usize, &'a EventFact);
+/// Brand and order id.
+type OrderKey<'a> = (&'a str, &'a str);
+
 /// Where the effects of events are.
 #[derive(Debug, Clone)]
 pub struct Features {
@@ -104,7 +109,7 @@ impl Features {
         let ids = facts.iter().map(|fact| id_of(fact.message));
         ledger::lock(connection, self.database.engine(), stage, repeats_possible).await?;
         let before = ledger::applied(connection, stage, &IdRanges::of(ids)).await?;
-        let fresh: Vec<(usize, &EventFact)> = facts
+        let fresh: Vec<Indexed<'_>> = facts
             .iter()
             .enumerate()
             .filter(|(_, fact)| !before.contains(id_of(fact.message)))
@@ -125,7 +130,7 @@ impl Features {
         applied.repeated_orders = repeated.iter().map(|(index, _)| *index).collect();
         let aggregates = Aggregates::of(counting.iter().map(|(_, fact)| *fact));
         aggregates.write(connection, &self.database).await?;
-        let buyers = buyers(counting.iter().map(|(_, fact)| *fact));
+        let buyers = buyers(&counting);
         applied.requested = self.request(connection, &buyers, (policy, now)).await?;
         outbox::add(connection, &self.database, &causes(&applied), now).await?;
         let ids = fresh.iter().map(|(_, fact)| id_of(fact.message));
@@ -180,11 +185,11 @@ impl Features {
     async fn count_orders(
         &self,
         connection: &mut AnyConnection,
-        facts: &[(usize, &EventFact)],
+        facts: &[Indexed<'_>],
         now: UnixMillis,
     ) -> Result<HashSet<usize>, StoreError> {
         let mut counted: HashSet<usize> = facts.iter().map(|(index, _)| *index).collect();
-        let mut orders: BTreeMap<(&str, &str), (usize, &EventFact)> = BTreeMap::new();
+        let mut orders: BTreeMap<OrderKey<'_>, Indexed<'_>> = BTreeMap::new();
         for (index, fact) in facts {
             let order = fact
                 .purchase
@@ -199,7 +204,7 @@ impl Features {
         if orders.is_empty() {
             return Ok(counted);
         }
-        let values: Vec<(&str, &str, String, i64)> = orders
+        let values: Vec<_> = orders
             .iter()
             .map(|((brand, order), (_, fact))| (*brand, *order, fact.event_id.to_string(), now.0))
             .collect();
@@ -274,10 +279,10 @@ fn id_of(message: MessageKey) -> Id {
     (message.major, message.minor)
 }
 
-fn buyers<'a>(facts: impl Iterator<Item = &'a EventFact>) -> BTreeMap<ProfileId, BrandId> {
-    let purchases = facts.filter(|fact| fact.purchase.is_some());
+fn buyers(facts: &[Indexed<'_>]) -> BTreeMap<ProfileId, BrandId> {
+    let purchases = facts.iter().filter(|(_, fact)| fact.purchase.is_some());
     purchases
-        .filter_map(|fact| Some((fact.profile_id?, fact.brand_id.clone())))
+        .filter_map(|(_, fact)| Some((fact.profile_id?, fact.brand_id.clone())))
         .collect()
 }
 

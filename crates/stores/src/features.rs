@@ -79,7 +79,7 @@ pub(crate) struct Span {
 /// The sums of an origin's events of one type and currency on one day.
 #[derive(Debug, Clone)]
 pub(crate) struct Day {
-    day: i64,
+    since_epoch: i64,
     event_type: String,
     currency: String,
     events: i64,
@@ -146,7 +146,7 @@ impl Features {
                 Ok((
                     row.try_get(0)?,
                     Day {
-                        day: row.try_get(1)?,
+                        since_epoch: row.try_get(1)?,
                         event_type: row.try_get(2)?,
                         currency: row.try_get(3)?,
                         events: row.try_get(4)?,
@@ -203,7 +203,7 @@ fn fold(spans: &[Span], days: &[Day], now: UnixMillis) -> PersonFeatures {
     let purchase_days: BTreeSet<i64> = days
         .iter()
         .filter(|day| day.event_type == PURCHASE)
-        .map(|day| day.day)
+        .map(|day| day.since_epoch)
         .collect();
     let mut events_by_type: BTreeMap<String, i64> = BTreeMap::new();
     for day in days {
@@ -212,7 +212,7 @@ fn fold(spans: &[Span], days: &[Day], now: UnixMillis) -> PersonFeatures {
     let window = |length: i64| {
         let within: Vec<Day> = days
             .iter()
-            .filter(|day| day.day > today - length && day.day <= today)
+            .filter(|day| day.since_epoch > today - length && day.since_epoch <= today)
             .cloned()
             .collect();
         (format!("{length}d"), window_of(&within))
@@ -281,9 +281,14 @@ mod tests {
 
     use super::*;
 
-    fn day(day: i64, event_type: &str, currency: &str, (events, amount_minor): (i64, i64)) -> Day {
+    fn day(
+        epoch_day: i64,
+        event_type: &str,
+        currency: &str,
+        (events, amount_minor): (i64, i64),
+    ) -> Day {
         Day {
-            day,
+            since_epoch: epoch_day,
             event_type: event_type.to_owned(),
             currency: currency.to_owned(),
             events,

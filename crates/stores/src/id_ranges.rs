@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 /// The id of a message: the two numbers that order it in its topic.
 pub(crate) type Id = (u64, u64);
 
+/// The first and the last of consecutive numbers.
+type Range = (u64, u64);
+
 /// A set of message ids, such as `1732104000000:0-41,43;1732104000001:0`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct IdRanges {
     /// Ranges of the second number, sorted and apart, by the first.
-    ranges: BTreeMap<u64, Vec<(u64, u64)>>,
+    ranges: BTreeMap<u64, Vec<Range>>,
 }
 
 impl IdRanges {
@@ -18,7 +21,7 @@ impl IdRanges {
     pub(crate) fn of(ids: impl IntoIterator<Item = Id>) -> Self {
         let mut ids: Vec<Id> = ids.into_iter().collect();
         ids.sort_unstable();
-        let mut ranges: BTreeMap<u64, Vec<(u64, u64)>> = BTreeMap::new();
+        let mut ranges: BTreeMap<u64, Vec<Range>> = BTreeMap::new();
         for (major, minor) in ids {
             let known = ranges.entry(major).or_default();
             match known.last_mut() {
@@ -64,14 +67,14 @@ impl IdRanges {
 
     /// The text form.
     pub(crate) fn to_text(&self) -> String {
-        let range = |(first, last): &(u64, u64)| {
+        let range = |(first, last): &Range| {
             if first == last {
                 first.to_string()
             } else {
                 format!("{first}-{last}")
             }
         };
-        let group = |(major, ranges): (&u64, &Vec<(u64, u64)>)| {
+        let group = |(major, ranges): (&u64, &Vec<Range>)| {
             let ranges: Vec<String> = ranges.iter().map(range).collect();
             format!("{major}:{}", ranges.join(","))
         };
@@ -83,14 +86,14 @@ impl IdRanges {
         let mut ranges = BTreeMap::new();
         for group in text.split(';').filter(|group| !group.is_empty()) {
             let (major, minors) = group.split_once(':')?;
-            let minors: Option<Vec<(u64, u64)>> = minors.split(',').map(parse_range).collect();
+            let minors: Option<Vec<Range>> = minors.split(',').map(parse_range).collect();
             ranges.insert(major.parse().ok()?, minors?);
         }
         Some(Self { ranges })
     }
 }
 
-fn parse_range(text: &str) -> Option<(u64, u64)> {
+fn parse_range(text: &str) -> Option<Range> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     Some((first.parse().ok()?, last.parse().ok()?))
 }

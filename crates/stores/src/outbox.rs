@@ -1,6 +1,7 @@
 //! Messages that wait in the database to be published: they were committed with what caused them.
 
 use common::{RawFields, UnixMillis};
+use serde_json::Value;
 use sqlx::{AnyConnection, Row as _};
 
 use crate::error::StoreError;
@@ -96,7 +97,7 @@ pub(crate) async fn add(
         Column::Text("fields"),
         Column::Number("created_at"),
     ]);
-    let values: Vec<(&str, &str, String, i64)> = messages
+    let values: Vec<_> = messages
         .iter()
         .map(|message| {
             let fields = text_of(&message.fields);
@@ -121,17 +122,8 @@ pub(crate) async fn add(
 /// Fields as a JSON array of pairs. What our own messages encode is always UTF-8.
 fn text_of(fields: &RawFields) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let pairs: Vec<(String, String)> = fields
-        .0
-        .iter()
-        .map(|(name, value)| (text(name), text(value)))
-        .collect();
-    serde_json::Value::from_iter(
-        pairs
-            .into_iter()
-            .map(|(name, value)| serde_json::Value::from(vec![name, value])),
-    )
-    .to_string()
+    let pair = |(name, value): &(Vec<u8>, Vec<u8>)| Value::from(vec![text(name), text(value)]);
+    fields.0.iter().map(pair).collect::<Value>().to_string()
 }
 
 fn fields_of(text: &str) -> Result<RawFields, StoreError> {

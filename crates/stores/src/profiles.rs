@@ -131,7 +131,7 @@ impl Profiles {
         identifiers: &BTreeSet<IdentifierKey>,
     ) -> Result<HashMap<IdentifierKey, Owner>, StoreError> {
         let keys: Vec<&IdentifierKey> = identifiers.iter().collect();
-        let values: Vec<(usize, &str, &str, &str)> = keys
+        let values: Vec<_> = keys
             .iter()
             .enumerate()
             .map(|(number, key)| {

@@ -201,7 +201,9 @@ impl Worker {
                 }
                 Err(error) => error,
             };
-            let down = error.chain().any(|cause| cause.is::<Unavailable>());
+            let down = error
+                .chain()
+                .any(<dyn std::error::Error>::is::<Unavailable>);
             if !down || self.fail_fast {
                 return Err(error);
             }
@@ -227,9 +229,10 @@ impl Worker {
                 return first_failure;
             }
         };
-        match drained {
-            Ok(()) => tracing::info!("stopped"),
-            Err(_) => tracing::warn!("the grace ran out; what is unfinished comes again"),
+        if drained.is_ok() {
+            tracing::info!("stopped");
+        } else {
+            tracing::warn!("the grace ran out; what is unfinished comes again");
         }
         first_failure
     }

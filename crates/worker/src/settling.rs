@@ -22,9 +22,8 @@ pub(crate) async fn settle(
     let mut backoff = Backoff::default();
     let mut tries_left = TRIES_WHEN_STOPPING;
     loop {
-        let error = match consumer.settle(settlement).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+        let Err(error) = consumer.settle(settlement).await else {
+            return Ok(());
         };
         if stop.is_cancelled() {
             tries_left -= 1;

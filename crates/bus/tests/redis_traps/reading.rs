@@ -113,15 +113,15 @@ async fn a_reader_whose_connection_is_killed_finds_what_was_lost_with_it() -> Re
     bench.bus.publish::<Notes>(&notes(0..1)).await?;
     let me = SubscribeOptions {
         consumer: "me".to_owned(),
-        ..patient(Duration::from_secs(60))
+        ..patient(Duration::from_mins(1))
     };
     let mut reader = Reader::join::<Notes>(&bench.bus, me);
     let held = reader.take(1).await?;
     let connection = bench.blocked_reader(0).await?;
 
-    let lose = "redis.call('XADD', KEYS[1], '*', 'number', '1') \
+    let script = "redis.call('XADD', KEYS[1], '*', 'number', '1') \
                 redis.call('XREADGROUP', 'GROUP', 'readers', 'me', 'STREAMS', KEYS[1], '>')";
-    bench.cli(&["EVAL", lose, "1", Notes::INFO.name])?;
+    bench.cli(&["EVAL", script, "1", Notes::INFO.name])?;
     bench.cli(&["CLIENT", "KILL", "ID", &connection])?;
     let (message, lost) = reader.take_one().await?;
     assert_eq!(lost.numbers()?, [1]);

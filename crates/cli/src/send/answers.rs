@@ -58,10 +58,8 @@ impl Problem {
             problem.code = format!("http_{}", status.as_u16());
         }
         if problem.detail.is_empty() {
-            problem.detail = status
-                .canonical_reason()
-                .unwrap_or("no reason given")
-                .to_owned();
+            let reason = status.canonical_reason();
+            problem.detail = String::from(reason.unwrap_or("no reason given"));
         }
         problem
     }

@@ -70,7 +70,7 @@ fn event_of(number: u64, line: &Line) -> Result<Option<Event>, Refusal> {
         return Err(too_large(count(line.bytes.len()).saturating_add(line.cut)));
     }
     let text = std::str::from_utf8(&line.bytes)
-        .map_err(|error| ("not_utf8", format!("the line is not UTF-8: {error}")))?;
+        .map_err(|error| ("invalid_utf8", format!("the line is not UTF-8: {error}")))?;
     // Some editors put a byte order mark before the first line.
     let text = if number == 1 {
         text.trim_start_matches('\u{feff}')
@@ -81,10 +81,10 @@ fn event_of(number: u64, line: &Line) -> Result<Option<Event>, Refusal> {
     if text.is_empty() {
         return Ok(None);
     }
-    let not_json = |error| ("not_json", format!("the line is not JSON: {error}"));
+    let not_json = |error| ("invalid_json", format!("the line is not JSON: {error}"));
     if !text.starts_with('{') {
         serde_json::from_str::<&RawValue>(text).map_err(not_json)?;
-        return Err(("not_an_object", "an event is a JSON object".to_owned()));
+        return Err(("invalid_event", "an event is a JSON object".to_owned()));
     }
     let head: Head<'_> = serde_json::from_str(text).map_err(not_json)?;
     let (id, json) = match head.event_id.map(RawValue::get) {
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn ids_depend_on_the_place_and_the_text_and_never_change() {
         let id = event(1, r#"{"a":1}"#).id;
-        assert_eq!(id, r#""bd4c3c24-7b3c-5fb6-a37c-8a5d9c4d7c1e""#);
+        assert_eq!(id, r#""6e03d13b-257d-5d5d-868e-55e3cc43ef5b""#);
         assert_eq!(event(1, " {\"a\":1}\r").id, id);
         assert_eq!(event(1, "\u{feff}{\"a\":1}").id, id);
         assert_ne!(event(2, r#"{"a":1}"#).id, id);
@@ -222,18 +222,18 @@ mod tests {
             "x".repeat(EVENT_BYTES_MAX)
         );
         for (bytes, reason) in [
-            (&b"{\"a\":\"\xff\"}"[..], "not_utf8"),
-            (b"brand,total", "not_json"),
-            (b"{\"a\":1", "not_json"),
-            (b"{\"a\":1} {\"a\":2}", "not_json"),
-            (b"{\"event_id\":1,\"event_id\":2}", "not_json"),
-            (b"[1]", "not_an_object"),
-            (b"\"text\"", "not_an_object"),
+            (&b"{\"a\":\"\xff\"}"[..], "invalid_utf8"),
+            (b"brand,total", "invalid_json"),
+            (b"{\"a\":1", "invalid_json"),
+            (b"{\"a\":1} {\"a\":2}", "invalid_json"),
+            (b"{\"event_id\":1,\"event_id\":2}", "invalid_json"),
+            (b"[1]", "invalid_event"),
+            (b"\"text\"", "invalid_event"),
             (long.as_bytes(), "event_too_large"),
         ] {
             match prepare(7, &line(bytes)) {
                 Prepared::Rejected(reject) => {
-                    assert_eq!((reject.line, reject.reason.as_str()), (7, reason))
+                    assert_eq!((reject.line, reject.reason.as_str()), (7, reason));
                 }
                 other => panic!("{reason}: {other:?}"),
             }

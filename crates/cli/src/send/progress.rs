@@ -10,8 +10,8 @@ use crate::output::{grouped, note};
 
 /// How often a line is printed where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-const FILE_TEMPLATE: &str = "{bar:30} {bytes} of {total_bytes}, {eta} left, {msg}";
-const STREAM_TEMPLATE: &str = "{spinner} {bytes}, {msg}";
+const FILE_TEMPLATE: &str = "{bar:30} {bytes} of {total_bytes}, {eta} left, {wide_msg}";
+const STREAM_TEMPLATE: &str = "{spinner} {bytes}, {wide_msg}";
 
 /// Shows progress.
 #[derive(Debug)]

@@ -214,7 +214,10 @@ fn how(status: ExitStatus) -> String {
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(signal)) => {
             let name = Signal::from_named_raw(signal).map(|signal| format!(" ({signal:?})"));
-            let name = name.unwrap_or_default().replace("Signal::", "SIG");
+            let name = name
+                .unwrap_or_default()
+                .replace('"', "")
+                .replace("Signal::", "SIG");
             format!("was ended by signal {signal}{name}")
         }
         (None, None) => format!("ended: {status}"),

@@ -26,13 +26,18 @@ struct Span<'a> {
     last_purchase: Option<UnixMillis>,
 }
 
+/// Origin, UTC day, event type, currency.
+type DayKey<'a> = (ProfileId, i64, &'a str, &'a str);
+/// Brand, grain, event type, start, currency.
+type BucketKey<'a> = (&'a str, Grain, &'a str, i64, &'a str);
+
 /// Everything is keyed in the order in which the rows are locked, so that batches that run side by
 /// side cannot wait for one another in a circle.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Aggregates<'a> {
     spans: BTreeMap<ProfileId, Span<'a>>,
-    days: BTreeMap<(ProfileId, i64, &'a str, &'a str), Sums>,
-    buckets: BTreeMap<(&'a str, Grain, &'a str, i64, &'a str), Sums>,
+    days: BTreeMap<DayKey<'a>, Sums>,
+    buckets: BTreeMap<BucketKey<'a>, Sums>,
 }
 
 const GRAINS: [(Grain, i64); 3] = [

@@ -9,7 +9,8 @@ use crate::error::StoreError;
 #[derive(Clone, clap::Args)]
 #[command(next_help_heading = "SQL")]
 pub struct SqlSettings {
-    /// URL of the SQL database: sqlite://<file>?mode=rwc or postgres://user:password@host/database
+    /// URL of the SQL database: `sqlite://<file>?mode=rwc` or
+    /// `postgres://user:password@host/database`
     #[arg(
         long,
         env = "DATABASE_URL",

@@ -1,4 +1,4 @@
-//! The smallest HTTP client: enough for a worker's ops address.
+//! The smallest HTTP client: enough to ask a worker and to send it events.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -19,6 +19,22 @@ pub struct HttpAnswer {
 
 /// `GET <path>` from `127.0.0.1:<port>`, in plain HTTP/1.0, waiting at most five seconds per read.
 pub fn http_get(address: &str, path: &str) -> Result<HttpAnswer> {
+    request(
+        address,
+        &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"),
+        b"",
+    )
+}
+
+/// `POST <path>` with a body, like [`http_get`].
+pub fn http_post(address: &str, path: &str, body: &[u8]) -> Result<HttpAnswer> {
+    let length = body.len();
+    let head =
+        format!("POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n");
+    request(address, &head, body)
+}
+
+fn request(address: &str, head: &str, body: &[u8]) -> Result<HttpAnswer> {
     let target: SocketAddr = address.parse().context("reading an IP address and port")?;
     let mut connection = TcpStream::connect_timeout(&target, TIMEOUT)
         .with_context(|| format!("connecting to {address}"))?;
@@ -26,8 +42,10 @@ pub fn http_get(address: &str, path: &str) -> Result<HttpAnswer> {
         .set_read_timeout(Some(TIMEOUT))
         .context("setting a timeout")?;
     // 1.0, so that the answer ends with the connection and is never chunked.
-    write!(connection, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")
+    connection
+        .write_all(head.as_bytes())
         .context("sending a request")?;
+    connection.write_all(body).context("sending a body")?;
     let mut answer = String::new();
     connection
         .read_to_string(&mut answer)
