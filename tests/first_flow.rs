@@ -236,7 +236,7 @@ async fn poison_in_a_stream_becomes_a_dead_letter_and_its_neighbours_are_process
             "events.raw",
             vec!["event_id", "7", "brand_id", "", "payload", "x"],
         ),
-        ("events.raw", vec!["\u{0}", "\u{0}"]),
+        ("events.raw", vec!["\u{1}", "\u{1}"]),
         ("events.normalized", vec!["surprise", "1"]),
         (
             "events.normalized",

@@ -7,7 +7,8 @@ use redis_link::LinkError;
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// The server does not answer or cannot work now. Wait and repeat.
-    #[error(transparent)]
+    // Not transparent: the runtime looks for the cause in the chain of sources.
+    #[error("{0}")]
     Unavailable(#[from] Unavailable),
     /// The server has lost the consumer group or the whole stream. Open the group again.
     #[error("the consumer group is gone: {0}")]

@@ -1,5 +1,6 @@
 //! Whether a server keeps what it is given.
 
+use common::Unavailable;
 use redis::Value;
 
 use crate::error::LinkError;
@@ -32,6 +33,10 @@ impl Durability {
                     });
                 }
             }
+        }
+        if text.contains("\nloading:1") {
+            let detail = "it is still loading its data set";
+            return Err(Unavailable::new("redis", detail).into());
         }
         Ok(Self::parse(&text))
     }

@@ -20,7 +20,8 @@ const UNAVAILABLE_CODES: [&str; 9] = [
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The server is down, unreachable, loading, read-only or full. Wait and repeat.
-    #[error(transparent)]
+    // Not transparent: the runtime looks for the cause in the chain of sources.
+    #[error("{0}")]
     Unavailable(#[from] Unavailable),
     /// The server refused the command. Repeating it changes nothing.
     #[error("redis refused {command}: {code} {detail}")]

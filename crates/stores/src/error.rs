@@ -8,7 +8,8 @@ use redis_link::LinkError;
 pub enum StoreError {
     /// The database is down, busy or not migrated. Wait and repeat; nothing was changed, or the
     /// ledger knows that it was.
-    #[error(transparent)]
+    // Not transparent: the runtime looks for the cause in the chain of sources.
+    #[error("{0}")]
     Unavailable(#[from] Unavailable),
     /// The database refused the statement. Repeating it with the same values changes nothing.
     #[error("{doing}: {source}")]
@@ -94,6 +95,13 @@ impl From<LinkError> for StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_runtime_finds_the_cause_in_the_chain() {
+        let error = StoreError::of("reading", sqlx::Error::PoolTimedOut);
+        let source = std::error::Error::source(&error);
+        assert!(source.is_some_and(|source| source.is::<Unavailable>()));
+    }
 
     #[test]
     fn a_database_that_cannot_work_now_is_told_from_one_that_will_never_take_the_statement() {

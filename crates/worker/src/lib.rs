@@ -6,6 +6,7 @@
 //! for any other reason is taken apart until the culprit is alone.
 
 mod clock;
+mod failure;
 mod health;
 pub mod http;
 mod life;
@@ -21,6 +22,7 @@ mod telemetry;
 mod waiting;
 
 pub use clock::SystemClock;
+pub use failure::explain;
 pub use health::Health;
 pub use life::{ConfigError, Worker, main};
 pub use parsing::{EXIT_USAGE, parse};

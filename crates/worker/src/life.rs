@@ -8,11 +8,12 @@ use anyhow::Context as _;
 use axum::Router;
 use bus::{Bus, SubscribeOptions};
 use clap::Parser;
-use common::{Topic as _, Unavailable};
+use common::Topic as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::failure::{explain, unavailable};
 use crate::health::Health;
 use crate::parsing::{EXIT_USAGE, parse, say};
 use crate::processor::Processor;
@@ -62,7 +63,7 @@ where
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("{name}: {error:#}"));
+            say(&format!("{name}: {}", explain(&error)));
             let usage = error.downcast_ref::<ConfigError>().is_some();
             ExitCode::from(if usage { EXIT_USAGE } else { 1 })
         }
@@ -141,7 +142,7 @@ impl Worker {
         self.task(name, async move {
             loop {
                 if let Err(error) = task().await {
-                    tracing::warn!(task = name, error = format!("{error:#}"), "task failed");
+                    tracing::warn!(task = name, error = explain(&error), "task failed");
                 }
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
@@ -201,14 +202,12 @@ impl Worker {
                 }
                 Err(error) => error,
             };
-            let down = error
-                .chain()
-                .any(<dyn std::error::Error>::is::<Unavailable>);
-            if !down || self.fail_fast {
+            if unavailable(&error).is_none() || self.fail_fast {
                 return Err(error);
             }
-            self.health.waiting(what, format!("{error:#}"));
-            tracing::warn!("waiting for {what}: {error:#}");
+            let why = explain(&error);
+            tracing::warn!("waiting for {what}: {why}");
+            self.health.waiting(what, why);
             tokio::time::sleep(backoff.advance()).await;
         }
     }
@@ -253,7 +252,7 @@ async fn drain(tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>) {
     while let Some(ended) = tasks.join_next().await {
         match ended {
             Ok((_, Ok(()))) => {}
-            Ok((task, Err(error))) => tracing::warn!(task, error = format!("{error:#}"), "ended"),
+            Ok((task, Err(error))) => tracing::warn!(task, error = explain(&error), "ended"),
             Err(error) => tracing::error!(%error, "a task panicked"),
         }
     }

@@ -8,6 +8,7 @@ use common::{Message as _, Topic, Unavailable};
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::failure::{explain, unavailable};
 use crate::health::Health;
 use crate::metrics;
 use crate::processor::{Batch, Processor, Received, Verdicts};
@@ -205,14 +206,11 @@ fn decode<T: Topic>(messages: Vec<Delivery>) -> (Batch<T>, Vec<Verdict>) {
 }
 
 fn failure_of(error: &anyhow::Error) -> Failure {
-    match error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<Unavailable>())
-    {
+    match unavailable(error) {
         Some(down) => Failure::Unavailable(down.clone()),
         None => Failure::Failed {
             reason: "processing_failed",
-            error: shortened(&format!("{error:#}")),
+            error: shortened(&explain(error)),
         },
     }
 }

@@ -46,7 +46,8 @@ impl Bench {
         self.cli(&read).map(drop)
     }
 
-    /// The connection whose blocking read has waited for so long; waits until there is one.
+    /// The connection whose blocking read has waited for so long; waits until there is one. Redis
+    /// tells it as the difference of two seconds of the clock: 2 is more than one second.
     pub(crate) async fn blocked_reader(&self, seconds_min: u32) -> Result<String> {
         let blocked = |line: &&str| {
             let idle = value_of(line, "idle=").and_then(|idle| idle.parse::<u32>().ok());

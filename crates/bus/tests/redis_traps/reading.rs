@@ -28,7 +28,7 @@ async fn a_read_that_waits_longer_than_the_clients_default_timeout_gets_its_mess
     };
     let wait = Duration::from_secs(4);
     let mut reader = Reader::join::<Notes>(&bench.bus, patient(wait));
-    bench.blocked_reader(1).await?;
+    bench.blocked_reader(2).await?;
     bench.bus.publish::<Notes>(&notes(0..1)).await?;
     let (message, _held) = reader.take_one().await?;
     assert_eq!((message.deliveries, message.repeat), (1, false));
