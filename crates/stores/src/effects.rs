@@ -94,9 +94,9 @@ impl Features {
         Self { database }
     }
 
-    /// Applies facts, each at most once. `repeats_possible` tells that some message may have been
-    /// processed before. `causes` says what is to be published because of what was applied; it is
-    /// committed with it.
+    /// Applies facts, each message at most once. `repeats_possible` tells that some message may
+    /// have been processed before. `causes` says what is to be published because of what was
+    /// applied; it is committed with it.
     pub async fn apply(
         &self,
         stage: &str,
@@ -109,10 +109,11 @@ impl Features {
         let ids = facts.iter().map(|fact| id_of(fact.message));
         ledger::lock(connection, self.database.engine(), stage, repeats_possible).await?;
         let before = ledger::applied(connection, stage, &IdRanges::of(ids)).await?;
+        let mut seen: HashSet<MessageKey> = HashSet::with_capacity(facts.len());
         let fresh: Vec<Indexed<'_>> = facts
             .iter()
             .enumerate()
-            .filter(|(_, fact)| !before.contains(id_of(fact.message)))
+            .filter(|(_, fact)| !before.contains(id_of(fact.message)) && seen.insert(fact.message))
             .collect();
         let mut applied = Applied {
             repeats: facts.len() - fresh.len(),

@@ -38,7 +38,7 @@ pub enum StoreError {
 }
 
 /// SQL states (PostgreSQL) and result codes (SQLite) of a database that cannot work now.
-const UNAVAILABLE_STATES: [&str; 8] = ["08", "53", "57", "40", "55P03", "25006", "42P01", "25P03"];
+const UNAVAILABLE_STATES: [&str; 7] = ["08", "53", "57", "40", "55P03", "25006", "25P03"];
 /// Busy, locked, read-only, interrupted, I/O error, full, cannot open, protocol, schema changed.
 const UNAVAILABLE_CODES: [u32; 9] = [5, 6, 8, 9, 10, 13, 14, 15, 17];
 
@@ -46,10 +46,8 @@ impl StoreError {
     /// Sorts an error of the database.
     pub(crate) fn of(doing: &'static str, source: sqlx::Error) -> Self {
         let unavailable = match &source {
-            sqlx::Error::Database(error) => {
-                error.code().is_some_and(|code| is_unavailable(&code))
-                    || error.message().contains("no such table")
-            }
+            _ if is_missing_table(&source) => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_unavailable(&code)),
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
@@ -69,6 +67,15 @@ impl StoreError {
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
+}
+
+/// Whether the tables are not there (yet): the database was not migrated.
+pub(crate) fn is_missing_table(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    // SQLite has no code of its own for it.
+    error.code().is_some_and(|code| code == "42P01") || error.message().contains("no such table")
 }
 
 fn is_unavailable(code: &str) -> bool {
@@ -100,7 +107,7 @@ mod tests {
     fn the_runtime_finds_the_cause_in_the_chain() {
         let error = StoreError::of("reading", sqlx::Error::PoolTimedOut);
         let source = std::error::Error::source(&error);
-        assert!(source.is_some_and(|source| source.is::<Unavailable>()));
+        assert!(source.is_some_and(<dyn std::error::Error>::is::<Unavailable>));
     }
 
     #[test]

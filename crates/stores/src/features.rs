@@ -264,15 +264,21 @@ fn revenue_of(days: &[Day]) -> Vec<Revenue> {
     for day in days.iter().filter(|day| day.event_type == PURCHASE) {
         let (orders, amount) = by_currency.entry(&day.currency).or_default();
         *orders += day.events;
-        *amount += day.amount_minor;
+        *amount = amount.saturating_add(day.amount_minor);
     }
     let revenue = |(currency, (orders, amount_minor)): (&str, (i64, i64))| Revenue {
         currency: currency.to_owned(),
         orders,
         amount_minor,
-        average_order_minor: (2 * amount_minor + orders) / (2 * orders).max(1),
+        average_order_minor: average(amount_minor, orders),
     };
     by_currency.into_iter().map(revenue).collect()
+}
+
+/// Rounded half away from zero; revenue is never negative.
+fn average(amount_minor: i64, orders: i64) -> i64 {
+    let (amount, orders) = (i128::from(amount_minor), i128::from(orders));
+    i64::try_from((2 * amount + orders) / (2 * orders).max(1)).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Transactio
 
 pub(crate) use self::rows::{Column, Rows};
 pub use self::settings::SqlSettings;
-use crate::error::StoreError;
+use crate::error::{StoreError, is_missing_table};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -99,7 +99,7 @@ impl Database {
         let known = MIGRATIONS.iter().count();
         match count {
             Ok(count) => Ok(known.saturating_sub(usize::try_from(count).unwrap_or(0))),
-            Err(sqlx::Error::Database(_)) => Ok(known),
+            Err(error) if is_missing_table(&error) => Ok(known),
             Err(error) => Err(StoreError::of("reading the version of the tables", error)),
         }
     }

@@ -1,6 +1,13 @@
 //! The contract of the stores. Every case of SQL runs on both engines: SQLite, a file in a folder of
 //! its own, and PostgreSQL, a database of its own.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a helper of a test fails with the test"
+)]
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};

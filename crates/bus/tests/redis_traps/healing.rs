@@ -77,7 +77,7 @@ async fn a_server_that_is_frozen_for_longer_than_commands_wait_is_taken_up_again
 }
 
 /// After a failover the old primary refuses writes on connections that stay open. Remedy:
-/// `READONLY` replaces the connection and means: wait and repeat.
+/// `READONLY` means that the server cannot work now: wait and repeat.
 #[tokio::test]
 async fn a_server_that_is_read_only_for_a_while_is_taken_up_again() -> Result<()> {
     let Some(bench) = Bench::start()? else {

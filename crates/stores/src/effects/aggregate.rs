@@ -181,9 +181,9 @@ impl<'a> Aggregates<'a> {
              SELECT v.origin_id, v.day, v.event_type, v.currency, v.events, v.amount_minor \
              FROM {} WHERE true \
              ON CONFLICT (origin_id, day, event_type, currency) DO UPDATE SET \
-                 events = d.events + excluded.events, \
-                 amount_minor = d.amount_minor + excluded.amount_minor",
-            rows.table()
+                 events = d.events + excluded.events, amount_minor = {}",
+            rows.table(),
+            sum_of_amounts("d")
         );
         fetch_with(
             connection,
@@ -231,9 +231,9 @@ impl<'a> Aggregates<'a> {
                  v.amount_minor \
              FROM {} WHERE true \
              ON CONFLICT (brand_id, grain, event_type, bucket_start, currency) DO UPDATE SET \
-                 events = b.events + excluded.events, \
-                 amount_minor = b.amount_minor + excluded.amount_minor",
-            rows.table()
+                 events = b.events + excluded.events, amount_minor = {}",
+            rows.table(),
+            sum_of_amounts("b")
         );
         fetch_with(
             connection,
@@ -249,4 +249,15 @@ impl<'a> Aggregates<'a> {
 fn add_up(sums: &mut Sums, amount_minor: i64) {
     sums.events += 1;
     sums.amount_minor = sums.amount_minor.saturating_add(amount_minor);
+}
+
+/// Revenue that would pass 64 bits stays at the limit, here too: SQLite would go on with a
+/// floating-point number, and PostgreSQL would refuse every later batch of the row.
+fn sum_of_amounts(row: &str) -> String {
+    let limit = i64::MAX;
+    let sum = format!("{row}.amount_minor + excluded.amount_minor");
+    format!(
+        "CASE WHEN excluded.amount_minor <= 0 THEN {sum} \
+         WHEN {row}.amount_minor > {limit} - excluded.amount_minor THEN {limit} ELSE {sum} END"
+    )
 }

@@ -19,7 +19,7 @@ on_both_engines! {
 
 const WORKERS: usize = 8;
 /// Far more than any of this takes; a circle is broken by the server, or ends here.
-const IN_TIME: Duration = Duration::from_secs(60);
+const IN_TIME: Duration = Duration::from_mins(1);
 
 /// Some messages in a batch, and whether some of them may have been delivered before.
 type Delivery = (Vec<EventFact>, bool);

@@ -53,9 +53,12 @@ pub(crate) fn every_bucket(name: &str, grain: Grain) -> BucketQuery {
     }
 }
 
+/// Start, type and currency.
+type BucketKey<'a> = (i64, &'a str, &'a str);
+
 /// The buckets of a brand, in order of time, type and currency.
 pub(crate) fn buckets(facts: &[EventFact], name: &str, length_ms: i64) -> Vec<Bucket> {
-    let mut sums: HashMap<(i64, &str, &str), (i64, i64)> = HashMap::new();
+    let mut sums: HashMap<BucketKey<'_>, (i64, i64)> = HashMap::new();
     for fact in facts.iter().filter(|fact| fact.brand_id.as_str() == name) {
         let start = fact.at.0 - fact.at.0.rem_euclid(length_ms);
         let (currency, amount_minor) = price(fact);
@@ -66,14 +69,13 @@ pub(crate) fn buckets(facts: &[EventFact], name: &str, length_ms: i64) -> Vec<Bu
     }
     let mut sums: Vec<_> = sums.into_iter().collect();
     sums.sort_unstable();
-    let bucket =
-        |((start, kind, currency), (events, amount_minor)): ((i64, &str, &str), _)| Bucket {
-            start: UnixMillis(start),
-            event_type: kind.to_owned(),
-            currency: currency.to_owned(),
-            events,
-            amount_minor,
-        };
+    let bucket = |((start, kind, currency), (events, amount_minor)): (BucketKey<'_>, _)| Bucket {
+        start: UnixMillis(start),
+        event_type: kind.to_owned(),
+        currency: currency.to_owned(),
+        events,
+        amount_minor,
+    };
     sums.into_iter().map(bucket).collect()
 }
 

@@ -8,6 +8,7 @@ use sqlx::Connection as _;
 use stores::{Applied, EventFact, StoreError};
 use testkit::servers::eventually_async;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
 
 use crate::facts::random_facts;
@@ -41,7 +42,7 @@ async fn fresh_batches_do_not_wait_for_one_another() -> Result<()> {
     let (one, two) = facts.split_at(10);
     // Nothing in common, or they would wait for rows.
     let (one, two) = (&one[..1], &two[..1]);
-    let first = Halted::start(&bench, one, false)?;
+    let first = Halted::start(&bench, one, false).await?;
     bench.database.ready().await?;
     let elsewhere = EventFact {
         brand_id: crate::facts::brand("elsewhere"),
@@ -61,7 +62,7 @@ async fn second_waits_for_first([first, second]: [bool; 2]) -> Result<()> {
     };
     let bench = bench.migrated().await?;
     let facts = random_facts(&mut fastrand::Rng::with_seed(9), 0..50);
-    let first = Halted::start(&bench, &facts, first)?;
+    let first = Halted::start(&bench, &facts, first).await?;
     let features = bench.features();
     let (of_second, outcome) = tokio::join!(
         async { crate::apply(&features, &facts, second).await },
@@ -83,8 +84,8 @@ struct Halted {
 }
 
 impl Halted {
-    fn start(bench: &Bench, facts: &[EventFact], repeats_possible: bool) -> Result<Self> {
-        let (arrived, arrival) = mpsc::channel();
+    async fn start(bench: &Bench, facts: &[EventFact], repeats_possible: bool) -> Result<Self> {
+        let (arrived, mut arrival) = unbounded_channel();
         let (go_on, signal) = mpsc::channel();
         let (features, facts) = (bench.features(), facts.to_vec());
         let halt = move |_: &Applied| {
@@ -98,9 +99,9 @@ impl Halted {
             let how = (repeats_possible, POLICY, NOW);
             runtime.block_on(features.apply(STAGE, &facts, how, halt))
         });
-        arrival
-            .recv_timeout(SOON)
-            .context("waiting for the effects")?;
+        tokio::time::timeout(SOON, arrival.recv())
+            .await?
+            .context("it ended before its effects")?;
         Ok(Self { go_on, outcome })
     }
 

@@ -101,8 +101,8 @@ async fn brands_and_types_are_counted_apart_whatever_their_names() -> Result<()>
     }
     unique.add(&seen).await?;
     for (people, (brand_id, kind)) in (1..).zip(names) {
-        let (named, of_type) = (brand(brand_id), event_type(kind));
-        let found = unique.count(&named, &of_type, TODAY..=TODAY).await?;
+        let (whose, of_type) = (brand(brand_id), event_type(kind));
+        let found = unique.count(&whose, &of_type, TODAY..=TODAY).await?;
         assert_eq!(found, people, "{brand_id} {kind}");
     }
     Ok(())
