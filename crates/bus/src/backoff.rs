@@ -47,7 +47,8 @@ impl RetryPolicy {
     pub fn batch_max(deliveries: u32, batch_max: usize) -> usize {
         match deliveries {
             0 | 1 => batch_max,
-            2 => batch_max.div_ceil(16),
+            2 => batch_max.div_ceil(8),
+            3 => batch_max.div_ceil(64),
             _ => 1,
         }
     }
@@ -98,6 +99,6 @@ mod tests {
         let sizes: Vec<usize> = (1..=5)
             .map(|deliveries| RetryPolicy::batch_max(deliveries, 512))
             .collect();
-        assert_eq!(sizes, [512, 32, 1, 1, 1]);
+        assert_eq!(sizes, [512, 64, 8, 1, 1]);
     }
 }

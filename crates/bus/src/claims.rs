@@ -240,6 +240,6 @@ mod tests {
             .chain((40..43).map(|n| claim(4, n)))
             .collect();
         let sizes: Vec<usize> = together(due, 512).iter().map(Vec::len).collect();
-        assert_eq!(sizes, [32, 8, 1, 1, 1]);
+        assert_eq!(sizes, [40, 1, 1, 1]);
     }
 }

@@ -1,9 +1,14 @@
 //! `millrace`: the command line. One file for each subcommand; this one lists them.
 
+mod analytics;
 mod bounded_lines;
 mod duration;
 mod http;
+mod migrate;
 mod output;
+mod people;
+mod profile;
+mod profiles;
 mod send;
 mod signals;
 mod streams;
@@ -20,6 +25,10 @@ enum Command {
     Up(up::Up),
     Send(send::SendEvents),
     Streams(streams::Streams),
+    Profile(profile::Profile),
+    Profiles(profiles::ListProfiles),
+    Analytics(analytics::ShowAnalytics),
+    Migrate(migrate::Migrate),
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -27,6 +36,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(command) => command.run().await,
         Command::Send(command) => command.run().await,
         Command::Streams(command) => command.run().await,
+        Command::Profile(command) => command.run().await,
+        Command::Profiles(command) => command.run().await,
+        Command::Analytics(command) => command.run().await,
+        Command::Migrate(command) => command.run().await,
     }
 }
 
@@ -42,7 +55,7 @@ fn main() -> ExitCode {
         result
     });
     match result {
-        Ok(Ok(code)) | Err(code) => code,
-        Ok(Err(error)) => output::failure(&error),
+        Ok(ran) => ran.unwrap_or_else(|error| output::failure(&error)),
+        Err(code) => code,
     }
 }

@@ -55,10 +55,6 @@ impl<W: Write> Output<W> {
         self.0.write_all(&line)
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "profiles and analytics will print CSV")
-    )]
     /// A row of CSV (RFC 4180, with a line feed alone at the end, as Unix tools like it).
     pub(crate) fn csv<T: AsRef<str>>(
         &mut self,
@@ -102,7 +98,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
     if !reader_is_gone {
-        note(&format!("millrace: {error:#}"));
+        note(&format!("millrace: {}", worker::explain(error)));
     }
     let usage = error.is::<ConfigError>() || error.is::<InvalidServer>();
     ExitCode::from(if usage { EXIT_USAGE } else { 1 })

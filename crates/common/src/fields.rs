@@ -34,9 +34,16 @@ pub trait Message: Sized + Send + Sync + 'static {
     fn decode(fields: RawFields) -> Result<Self, DecodeError>;
 }
 
+/// The most fields that a message may have, unknown ones included. The bus can write so many in one
+/// step, whatever it adds to them.
+pub const FIELDS_MAX: usize = 1_000;
+
 /// A stream entry that is not a message of its topic. It never becomes one by waiting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
+    /// There are more than [`FIELDS_MAX`] fields.
+    #[error("there are {0} fields, more than {FIELDS_MAX}")]
+    TooMany(usize),
     /// A required field is not there.
     #[error("field {0} is missing")]
     Missing(&'static str),
@@ -233,6 +240,9 @@ macro_rules! message {
             fn decode(
                 mut fields: $crate::fields::RawFields,
             ) -> Result<Self, $crate::fields::DecodeError> {
+                if fields.0.len() > $crate::fields::FIELDS_MAX {
+                    return Err($crate::fields::DecodeError::TooMany(fields.0.len()));
+                }
                 Ok(Self {
                     $($field: $crate::fields::required(&mut fields, $wire)?,)*
                     $($($optional: $crate::fields::optional(&mut fields, $optional_wire)?,)*)?

@@ -134,14 +134,16 @@ impl Link {
         let result = connection
             .send_packed_commands(commands, 0, commands.len())
             .await;
-        self.observe(generation, result.as_ref().err()).await;
-        let values = result.map_err(|error| LinkError::of("a pipeline".to_owned(), &error))?;
-        let each = |value: Value| {
-            value
-                .extract_error()
-                .map_err(|error| LinkError::of("a pipeline".to_owned(), &error))
+        let replies: Result<Vec<_>, RedisError> =
+            result.map(|values| values.into_iter().map(Value::extract_error).collect());
+        let first_error = match &replies {
+            Ok(replies) => replies.iter().find_map(|reply| reply.as_ref().err()),
+            Err(error) => Some(error),
         };
-        Ok(values.into_iter().map(each).collect())
+        self.observe(generation, first_error).await;
+        let sort = |error: RedisError| LinkError::of("a pipeline".to_owned(), &error);
+        let each = |reply: Result<Value, RedisError>| reply.map_err(sort);
+        Ok(replies.map_err(sort)?.into_iter().map(each).collect())
     }
 
     /// Runs a script; `command` is [`Script::command`] with its keys and arguments. A server that

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use bus::{Consumer, Deliveries, Delivery, DeliveryBatch, MessageId, Verdict};
+use bus::{Consumer, Deliveries, Delivery, MessageId, Verdict};
 use common::{Message as _, Topic, Unavailable};
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
@@ -42,19 +42,21 @@ impl<P: Processor> Stage<P> {
     /// handed back.
     pub(crate) async fn run(self, mut deliveries: Deliveries) -> anyhow::Result<()> {
         while let Some(mut delivered) = deliveries.next().await {
-            if self.stop.is_cancelled() {
-                self.hand_back(&ids_of(&delivered)).await;
-                continue;
-            }
             let messages = std::mem::take(&mut delivered.messages);
-            self.work(messages).await;
-            // The leases were renewed until here.
+            let untouched = if self.stop.is_cancelled() {
+                ids_of(&messages)
+            } else {
+                self.work(messages).await
+            };
+            // The leases were renewed until here; what is handed back must not be renewed.
             drop(delivered);
+            self.hand_back(&untouched).await;
         }
         Ok(())
     }
 
-    async fn work(&self, messages: Vec<Delivery>) {
+    /// Gives what could not be processed before the signal to stop.
+    async fn work(&self, messages: Vec<Delivery>) -> Vec<(MessageId, u32)> {
         let (batch, undecodable) = decode::<P::Input>(messages);
         if !undecodable.is_empty() {
             metrics::count(metrics::UNDECODABLE, P::GROUP, undecodable.len());
@@ -92,10 +94,11 @@ impl<P: Processor> Stage<P> {
                     let rest: Vec<(MessageId, u32)> = rest
                         .map(|received| (received.id, received.deliveries))
                         .collect();
-                    return self.hand_back(&rest).await;
+                    return rest;
                 }
             }
         }
+        Vec::new()
     }
 
     /// Processes a batch, waiting for dependencies as long as it takes.
@@ -161,15 +164,17 @@ impl<P: Processor> Stage<P> {
     }
 
     async fn hand_back(&self, messages: &[(MessageId, u32)]) {
+        if messages.is_empty() {
+            return;
+        }
         if let Err(error) = self.consumer.hand_back(messages).await {
             tracing::warn!(stage = P::GROUP, %error, "not handed back; the lease will run out");
         }
     }
 }
 
-fn ids_of(delivered: &DeliveryBatch) -> Vec<(MessageId, u32)> {
-    delivered
-        .messages
+fn ids_of(messages: &[Delivery]) -> Vec<(MessageId, u32)> {
+    messages
         .iter()
         .map(|message| (message.id, message.deliveries))
         .collect()

@@ -16,6 +16,7 @@ on_both_engines! {
     an_identifier_that_somebody_owns_is_not_attached_again,
     of_two_that_attach_the_same_identifier_one_succeeds_and_the_other_leaves_nothing_behind,
     of_two_that_create_the_same_person_one_succeeds,
+    workers_that_attach_the_same_identifiers_in_any_order_do_not_wait_in_a_circle,
     eight_workers_end_with_one_owner_for_each_identifier,
 }
 
@@ -77,6 +78,32 @@ async fn of_two_that_create_the_same_person_one_succeeds(bench: Bench) -> Result
         let (one, other) = tokio::join!(create(&profiles, &keys), create(&profiles, &keys));
         assert_eq!([one?, other?].into_iter().filter(|added| *added).count(), 1);
         assert_eq!(owner(&bench, &keys[0]).await?, Some(id_of(&keys[0])));
+    }
+    Ok(())
+}
+
+async fn workers_that_attach_the_same_identifiers_in_any_order_do_not_wait_in_a_circle(
+    bench: Bench,
+) -> Result<()> {
+    for round in 0..5 {
+        let ann = add_person(&bench, &[email(&format!("ann{round}@example.com"))]).await?;
+        let device = |number: u32| key(IdentifierType::DeviceId, &format!("{round} {number}"));
+        let keys: Vec<IdentifierKey> = (0..500).map(device).collect();
+        let mut workers = JoinSet::new();
+        for worker in 0..4 {
+            let mut identifiers: Vec<_> = keys.iter().map(|key| new_identifier(key, ann)).collect();
+            if worker % 2 == 0 {
+                identifiers.reverse();
+            }
+            let profiles = bench.profiles();
+            workers.spawn(async move { profiles.add(&BTreeSet::new(), &identifiers, NOW).await });
+        }
+        let mut added = 0;
+        for outcome in workers.join_all().await {
+            added += usize::from(outcome?);
+        }
+        assert_eq!(added, 1, "round {round}");
+        assert_eq!(known(&bench, &keys).await?.owners.len(), keys.len());
     }
     Ok(())
 }

@@ -3,18 +3,21 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use common::UnixMillis;
+use common::time::MINUTE_MS;
 use fastrand::Rng;
 use stores::EventFact;
 use tokio::task::JoinSet;
 
-use crate::facts::random_facts;
+use crate::facts::{fact, random_facts};
 use crate::model::assert_counted_once;
-use crate::{Bench, apply};
+use crate::{Bench, NOW, apply};
 
 on_both_engines! {
     overlapping_batches_of_eight_workers_count_each_message_once,
     a_batch_and_its_redelivery_at_the_same_time_count_once,
     fresh_batches_on_the_same_rows_do_not_wait_in_a_circle,
+    fresh_batches_on_the_same_buckets_do_not_wait_in_a_circle,
 }
 
 const WORKERS: usize = 8;
@@ -132,6 +135,29 @@ async fn fresh_batches_on_the_same_rows_do_not_wait_in_a_circle(bench: Bench) ->
         .collect();
     for (batch, _) in &mut deliveries {
         random.shuffle(batch);
+    }
+    assert_eq!(deliver(&bench, deliveries).await?, facts.len());
+    assert_counted_once(&bench, &facts).await
+}
+
+/// Without origins, whose rows would make one batch wait for another before they meet in buckets.
+async fn fresh_batches_on_the_same_buckets_do_not_wait_in_a_circle(bench: Bench) -> Result<()> {
+    let minute = |number: u64| {
+        let minutes = i64::try_from(number % 250).expect("a few");
+        EventFact {
+            at: UnixMillis(NOW.0 - minutes * MINUTE_MS),
+            origin_id: None,
+            profile_id: None,
+            ..fact(number)
+        }
+    };
+    let facts: Vec<EventFact> = (0..8_000).map(minute).collect();
+    let mut deliveries: Vec<Delivery> = facts
+        .chunks(250)
+        .map(|batch| (batch.to_vec(), false))
+        .collect();
+    for (batch, _) in &mut deliveries {
+        Rng::with_seed(7).shuffle(batch);
     }
     assert_eq!(deliver(&bench, deliveries).await?, facts.len());
     assert_counted_once(&bench, &facts).await
