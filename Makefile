@@ -27,6 +27,7 @@ endif
 	@echo
 	@echo 'Millrace is starting. In another terminal, try:'
 	@echo '  make demo                        replay 6,919 real purchases and check every result'
+	@echo "  export REDIS_URL=$$REDIS_URL  so that these find the same servers:"
 	@echo '  target/release/millrace --help   send events, look at streams, profiles and analytics'
 	@echo '  target/release/millrace streams  where every message is'
 	@echo '  http://127.0.0.1:8080            takes events'

@@ -84,10 +84,11 @@ events_from_sample() {
         { sub(/\r$/, "") }
         NF == 5 {
             day = substr($3, 1, 4) "-" substr($3, 5, 2) "-" substr($3, 7, 2)
-            printf "{\"event_id\":\"%s-%d\",\"brand_id\":\"%s\",\"event_type\":\"purchase\"," \
+            # Without an event_id: `millrace send` gives each line the same one every time.
+            printf "{\"brand_id\":\"%s\",\"event_type\":\"purchase\"," \
                 "\"timestamp\":\"%sT00:00:00Z\",\"payload\":{\"order_id\":\"%s-%d\"," \
                 "\"user_id\":\"%s\",\"quantity\":%d,\"total\":\"%s\",\"currency\":\"USD\"}}\n",
-                brand, NR, brand, day, brand, NR, $1, $4, $5
+                brand, day, brand, NR, $1, $4, $5
         }' "$sample"
 }
 

@@ -20,7 +20,6 @@ fn main() -> ExitCode {
 }
 
 async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
-    config.check()?;
     let bus = config.bus.open()?;
     let connected = worker
         .wait_for("redis", async || Ok(config.bus.check(&bus).await?))

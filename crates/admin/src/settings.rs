@@ -6,7 +6,7 @@ use bus::BusSettings;
 use clap::Parser;
 use identity::Region;
 use stores::SqlSettings;
-use worker::{ConfigError, WorkerSettings, http};
+use worker::{ConfigError, WorkerConfig, WorkerSettings, http};
 
 /// Shows streams, profiles and analytics over HTTP.
 #[derive(Debug, Parser)]
@@ -33,9 +33,13 @@ pub(crate) struct Config {
     pub(crate) worker: WorkerSettings,
 }
 
-impl Config {
+impl WorkerConfig for Config {
+    fn worker(&self) -> &WorkerSettings {
+        &self.worker
+    }
+
     /// Refuses settings that would let anybody in.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         if self
             .token
             .as_ref()
@@ -49,11 +53,5 @@ impl Config {
             "ADMIN_ADDRESS",
             "ADMIN_TOKEN",
         )
-    }
-}
-
-impl AsRef<WorkerSettings> for Config {
-    fn as_ref(&self) -> &WorkerSettings {
-        &self.worker
     }
 }

@@ -16,8 +16,6 @@ mod up;
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
 /// Runs Millrace, sends events to it and shows what it does with them.
 #[derive(Debug, clap::Parser)]
 #[command(name = "millrace", version, max_term_width = 100)]
@@ -47,15 +45,14 @@ fn main() -> ExitCode {
     let result = worker::parse().map(|command| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build()
-            .context("starting the runtime")?;
+            .build()?;
         let result = runtime.block_on(Box::pin(run(command)));
         // A blocked read of stdin or write to stdout must not hold up the exit.
         runtime.shutdown_background();
         result
     });
-    match result {
-        Ok(ran) => ran.unwrap_or_else(|error| output::failure(&error)),
-        Err(code) => code,
-    }
+    result.map_or_else(
+        |code| code,
+        |ran| ran.unwrap_or_else(|error| output::failure(&error)),
+    )
 }

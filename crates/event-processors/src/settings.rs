@@ -5,7 +5,7 @@ use std::time::Duration;
 use bus::BusSettings;
 use clap::Parser;
 use stores::{PredictionPolicy, SqlSettings};
-use worker::WorkerSettings;
+use worker::{WorkerConfig, WorkerSettings};
 
 /// Turns normalised events into features, analytics and prediction requests.
 #[derive(Debug, Parser)]
@@ -40,8 +40,8 @@ impl Config {
     }
 }
 
-impl AsRef<WorkerSettings> for Config {
-    fn as_ref(&self) -> &WorkerSettings {
+impl WorkerConfig for Config {
+    fn worker(&self) -> &WorkerSettings {
         &self.worker
     }
 }

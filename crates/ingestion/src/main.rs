@@ -27,7 +27,6 @@ fn main() -> ExitCode {
 }
 
 async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
-    config.check()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bus = config.bus.open()?;
     let connected = worker.wait_for("redis", async || {

@@ -7,7 +7,7 @@ use bus::BusSettings;
 use clap::Parser;
 use identity::Region;
 use stores::SqlSettings;
-use worker::{ConfigError, WorkerSettings, http};
+use worker::{ConfigError, WorkerConfig, WorkerSettings, http};
 
 /// What this process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -67,8 +67,18 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    pub(crate) fn dedup_window(&self) -> Duration {
+        Duration::from_secs(self.dedup_window_seconds)
+    }
+}
+
+impl WorkerConfig for Config {
+    fn worker(&self) -> &WorkerSettings {
+        &self.worker
+    }
+
     /// Refuses settings that would let anybody in.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         if self.api_keys.iter().any(|key| key.trim().is_empty()) {
             return Err(ConfigError("INGESTION_API_KEYS: a key is empty".to_owned()));
         }
@@ -82,15 +92,5 @@ impl Config {
             "INGESTION_ADDRESS",
             "INGESTION_API_KEYS",
         )
-    }
-
-    pub(crate) fn dedup_window(&self) -> Duration {
-        Duration::from_secs(self.dedup_window_seconds)
-    }
-}
-
-impl AsRef<WorkerSettings> for Config {
-    fn as_ref(&self) -> &WorkerSettings {
-        &self.worker
     }
 }

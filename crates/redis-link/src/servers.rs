@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::RedisError;
+use redis::{IntoConnectionInfo as _, RedisError};
 
 use crate::link::Link;
 
@@ -41,16 +41,16 @@ impl InvalidServer {
 )]
 pub struct RedisServers {
     /// URL of the Redis server of every role without a URL of its own; `rediss://` is TLS
-    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_parser = checked_url)]
     redis_url: Option<String>,
     /// URL of the Redis server of the event streams
-    #[arg(long, env = "REDIS_STREAMS_URL", hide_env_values = true)]
+    #[arg(long, env = "REDIS_STREAMS_URL", hide_env_values = true, value_parser = checked_url)]
     redis_streams_url: Option<String>,
     /// URL of the Redis server of the feedback batches
-    #[arg(long, env = "REDIS_FEEDBACK_URL", hide_env_values = true)]
+    #[arg(long, env = "REDIS_FEEDBACK_URL", hide_env_values = true, value_parser = checked_url)]
     redis_feedback_url: Option<String>,
     /// URL of the Redis server of the view counters
-    #[arg(long, env = "REDIS_VIEWS_URL", hide_env_values = true)]
+    #[arg(long, env = "REDIS_VIEWS_URL", hide_env_values = true, value_parser = checked_url)]
     redis_views_url: Option<String>,
     /// Host of the Redis server, when no URL is given
     #[arg(long, env = "REDIS_HOST", default_value = "127.0.0.1")]
@@ -114,6 +114,14 @@ impl RedisServers {
             "redis://{login}{}:{}/{}",
             self.redis_host, self.redis_port, self.redis_db
         )
+    }
+}
+
+/// The URL, if it names a Redis server.
+fn checked_url(url: &str) -> Result<String, InvalidServer> {
+    match url.into_connection_info() {
+        Ok(_) => Ok(url.to_owned()),
+        Err(error) => Err(InvalidServer::of_url(&error)),
     }
 }
 

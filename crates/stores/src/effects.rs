@@ -132,7 +132,8 @@ impl Features {
         let aggregates = Aggregates::of(counting.iter().map(|(_, fact)| *fact));
         aggregates.write(connection, &self.database).await?;
         let buyers = buyers(&counting);
-        applied.requested = self.request(connection, &buyers, (policy, now)).await?;
+        let due = now.minus(policy.interval);
+        applied.requested = self.request(connection, &buyers, (due, now)).await?;
         outbox::add(connection, &self.database, &causes(&applied), now).await?;
         let ids = fresh.iter().map(|(_, fact)| id_of(fact.message));
         ledger::add(connection, stage, ids, now).await?;
@@ -150,22 +151,22 @@ impl Features {
     ) -> Result<usize, StoreError> {
         let mut transaction = self.database.begin().await?;
         let rows = sqlx::query(
-            "UPDATE prediction_requests SET requested_at = $1 \
-             WHERE requested_at < $2 AND profile_id IN (\
-                 SELECT profile_id FROM prediction_requests WHERE requested_at < $2 \
-                 ORDER BY requested_at, profile_id LIMIT $3) \
-             RETURNING profile_id, brand_id",
+            "SELECT profile_id, brand_id FROM prediction_requests WHERE requested_at < $1 \
+             ORDER BY requested_at, profile_id LIMIT $2",
         )
-        .bind(now.0)
         .bind(before.0)
         .bind(i64::from(count))
         .fetch_all(&mut *transaction)
         .await
         .map_err(|error| StoreError::of("looking for stale predictions", error))?;
-        let stale = rows
+        // Found without a lock and noted in the order in which everybody locks them: somebody
+        // whose predictions were asked for meanwhile is left out there.
+        let found = rows
             .into_iter()
             .map(person)
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<BTreeMap<_, _>, _>>()?;
+        let due = before.minus(Duration::from_millis(1));
+        let stale = self.request(&mut transaction, &found, (due, now)).await?;
         outbox::add(&mut transaction, &self.database, &causes(&stale), now).await?;
         let committed = transaction.commit().await;
         committed.map_err(|error| StoreError::of("committing prediction requests", error))?;
@@ -238,17 +239,17 @@ impl Features {
         Ok(counted)
     }
 
-    /// Notes that the predictions of these people are asked for; gives those whose time has come.
+    /// Notes that the predictions of these people are asked for; gives those whose time has come:
+    /// those who were asked for last at `due` or before, or never.
     async fn request(
         &self,
         connection: &mut AnyConnection,
         people: &BTreeMap<ProfileId, BrandId>,
-        (policy, now): (PredictionPolicy, UnixMillis),
+        (due, now): (UnixMillis, UnixMillis),
     ) -> Result<Vec<(ProfileId, BrandId)>, StoreError> {
         if people.is_empty() {
             return Ok(Vec::new());
         }
-        let due = now.minus(policy.interval);
         let values: Vec<(String, &str, i64)> = people
             .iter()
             .map(|(profile, brand)| (profile.to_string(), brand.as_str(), now.0))

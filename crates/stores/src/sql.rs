@@ -8,6 +8,8 @@ use std::time::Duration;
 use common::Unavailable;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::Migrator;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Transaction};
 
 pub(crate) use self::rows::{Column, Rows};
@@ -38,6 +40,24 @@ pub enum Engine {
     Postgres,
 }
 
+impl Engine {
+    /// The kind of database that a URL names, if it can be used.
+    fn of_url(url: &str) -> Result<Self, StoreError> {
+        let (engine, options) = match url.split_once(':') {
+            Some(("sqlite", _)) => (Self::Sqlite, url.parse::<SqliteConnectOptions>().map(drop)),
+            Some(("postgres" | "postgresql", _)) => {
+                (Self::Postgres, url.parse::<PgConnectOptions>().map(drop))
+            }
+            Some((scheme, _)) => {
+                return Err(StoreError::Settings(format!("unknown scheme {scheme}")));
+            }
+            None => return Err(StoreError::Settings("it is not a URL".to_owned())),
+        };
+        let problem = |error: sqlx::Error| StoreError::Settings(error.to_string());
+        options.map(|()| engine).map_err(problem)
+    }
+}
+
 /// An open database. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -49,14 +69,7 @@ impl Database {
     /// Opens a database. Connects when first used.
     pub fn open(url: &str, connections_max: u32) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let engine = match url.split_once(':') {
-            Some(("sqlite", _)) => Engine::Sqlite,
-            Some(("postgres" | "postgresql", _)) => Engine::Postgres,
-            Some((scheme, _)) => {
-                return Err(StoreError::Settings(format!("unknown scheme {scheme}")));
-            }
-            None => return Err(StoreError::Settings("it is not a URL".to_owned())),
-        };
+        let engine = Engine::of_url(url)?;
         let setup = match engine {
             Engine::Sqlite => SQLITE_SETUP,
             Engine::Postgres => POSTGRES_SETUP,

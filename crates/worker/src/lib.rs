@@ -27,6 +27,7 @@ pub use health::Health;
 pub use life::{ConfigError, Worker, main};
 pub use parsing::{EXIT_USAGE, parse};
 pub use processor::{Batch, Processor, Received, Verdicts};
-pub use settings::{LogFormat, WorkerSettings};
+pub use settings::{LogFormat, WorkerConfig, WorkerSettings};
+pub use stage::Stage;
 pub use tokio_util::sync::CancellationToken;
 pub use waiting::Backoff;

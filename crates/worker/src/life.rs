@@ -7,8 +7,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use bus::{Bus, SubscribeOptions};
-use clap::Parser;
-use common::Topic as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +15,7 @@ use crate::failure::{explain, unavailable};
 use crate::health::Health;
 use crate::parsing::{EXIT_USAGE, parse, say};
 use crate::processor::Processor;
-use crate::settings::WorkerSettings;
+use crate::settings::{WorkerConfig, WorkerSettings};
 use crate::signals::Signals;
 use crate::stage::Stage;
 use crate::waiting::Backoff;
@@ -45,12 +43,16 @@ pub fn main<C>(
     start: impl AsyncFnOnce(C, &mut Worker) -> anyhow::Result<()>,
 ) -> ExitCode
 where
-    C: Parser + AsRef<WorkerSettings>,
+    C: WorkerConfig,
 {
     let config = match parse::<C>() {
         Ok(config) => config,
         Err(code) => return code,
     };
+    if let Err(error) = config.check() {
+        say(&format!("{name}: {error}"));
+        return ExitCode::from(EXIT_USAGE);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -70,23 +72,25 @@ where
     }
 }
 
-async fn live<C: AsRef<WorkerSettings>>(
+async fn live<C: WorkerConfig>(
     name: &'static str,
     config: C,
     start: impl AsyncFnOnce(C, &mut Worker) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let settings = config.as_ref().clone();
+    let settings = config.worker().clone();
     let mut signals = Signals::catch().context("catching signals")?;
     let mut worker = Worker::new(name, &settings).await?;
     worker.health.waiting("start", "starting");
-    let stop = worker.stop.clone();
     let started = tokio::select! {
-        started = start(config, &mut worker) => started,
+        started = start(config, &mut worker) => Some(started),
         signal = signals.next() => {
             tracing::info!(signal, "stopping before the start was complete");
-            stop.cancel();
-            return Ok(());
+            None
         }
+    };
+    let Some(started) = started else {
+        worker.finish(signals).await;
+        return Ok(());
     };
     started?;
     worker.health.ready("start");
@@ -154,19 +158,12 @@ impl Worker {
 
     /// Consumes a topic with a processor.
     pub fn stage<P: Processor>(&mut self, bus: &Bus, options: SubscribeOptions, processor: P) {
-        let subscription = bus.subscribe(P::Input::INFO, P::GROUP, options, self.stop.clone());
-        let stage = Stage {
-            processor,
-            consumer: subscription.consumer,
-            health: self.health.clone(),
-            stop: self.stop.clone(),
-        };
-        let driver = subscription.driver;
-        self.task("driver", async move {
-            driver.await;
+        let (health, stop) = (self.health(), self.stop_token());
+        let stage = Stage::new(bus, options, processor, health, stop);
+        self.task(P::GROUP, async move {
+            stage.run().await;
             Ok(())
         });
-        self.task(P::GROUP, stage.run(subscription.deliveries));
     }
 
     /// Serves HTTP until the worker stops; gives the address, which may have a port of its own.
@@ -220,12 +217,18 @@ impl Worker {
             }
             failure = next_failure(&mut self.tasks) => failure,
         };
+        self.finish(signals).await;
+        first_failure
+    }
+
+    /// Has the tasks finish what they have in hand, within the grace.
+    async fn finish(mut self, mut signals: Signals) {
         self.stop.cancel();
         let drained = tokio::select! {
             drained = tokio::time::timeout(self.grace, drain(&mut self.tasks)) => drained,
             signal = signals.next() => {
                 tracing::warn!(signal, "a second signal: exiting at once");
-                return first_failure;
+                return;
             }
         };
         if drained.is_ok() {
@@ -233,7 +236,6 @@ impl Worker {
         } else {
             tracing::warn!("the grace ran out; what is unfinished comes again");
         }
-        first_failure
     }
 }
 

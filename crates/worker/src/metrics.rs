@@ -6,7 +6,8 @@ use metrics::{counter, histogram};
 pub const PROCESS_SECONDS: &str = "millrace_stage_process_seconds";
 /// Batches that failed and were taken apart; counter; `stage`. Alert when it keeps rising.
 pub const BISECTED: &str = "millrace_stage_bisected_total";
-/// Seconds spent waiting for a dependency that is down; counter; `stage`, `dependency`.
+/// Times that a dependency was found down, after each of which the stage waits; counter; `stage`.
+/// Alert when it keeps rising.
 pub const WAITED: &str = "millrace_stage_dependency_waits_total";
 /// Messages that could not be decoded; counter; `stage`. Alert on any.
 pub const UNDECODABLE: &str = "millrace_stage_undecodable_total";

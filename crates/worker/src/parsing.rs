@@ -1,9 +1,11 @@
 //! Reading the command line and the environment, and saying what is wrong with them.
 
+use std::error::Error as _;
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Arg, Parser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// The exit code for settings that cannot be used (`EX_USAGE` of sysexits).
@@ -41,6 +43,26 @@ pub(crate) fn say(text: &str) {
 }
 
 fn line_of(command: &clap::Command, error: &clap::Error) -> String {
+    let argument = argument_of(command, error);
+    let variable = argument.and_then(Arg::get_env).map(OsStr::to_string_lossy);
+    let problem = match (argument, error.source()) {
+        // The usual text shows the value.
+        (Some(secret), Some(why)) if secret.is_hide_env_values_set() => why.to_string(),
+        _ => problem_of(error),
+    };
+    let mut line = match variable {
+        Some(variable) if !problem.starts_with(&*variable) => format!("{variable}: {problem}"),
+        _ => problem,
+    };
+    let invalid = error.kind() == ErrorKind::ValueValidation;
+    let example = argument.and_then(|argument| argument.get_default_values().first());
+    if let Some(example) = example.filter(|_| invalid) {
+        line.push_str(&format!("; allowed is, for example, {}", example.display()));
+    }
+    line
+}
+
+fn problem_of(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text
         .lines()
@@ -56,25 +78,25 @@ fn line_of(command: &clap::Command, error: &clap::Error) -> String {
             .unwrap_or_default()
             .to_owned(),
     };
-    let variable = variable_of(command, error).map(|name| format!("{name}: "));
-    format!("{}{first} {details}", variable.unwrap_or_default())
+    format!("{first} {details}").trim_end().to_owned()
 }
 
-/// The environment variable of the option that an error is about.
-fn variable_of(command: &clap::Command, error: &clap::Error) -> Option<String> {
+/// The option that an error is about.
+fn argument_of<'a>(command: &'a clap::Command, error: &clap::Error) -> Option<&'a Arg> {
     let ContextValue::String(option) = error.get(ContextKind::InvalidArg)? else {
         return None;
     };
     let long = option.strip_prefix("--")?.split([' ', '=']).next()?;
-    let argument = std::iter::once(command)
+    std::iter::once(command)
         .chain(command.get_subcommands())
         .flat_map(clap::Command::get_arguments)
-        .find(|argument| argument.get_long() == Some(long))?;
-    Some(argument.get_env()?.to_string_lossy().into_owned())
+        .find(|argument| argument.get_long() == Some(long))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use clap::CommandFactory as _;
 
     use super::*;
@@ -90,6 +112,10 @@ mod tests {
         port: u16,
         #[arg(long, value_parser = ["text", "json"])]
         format: Option<String>,
+        #[arg(long, env = "SHARE_OF_NOBODY", default_value_t = 7)]
+        share: u8,
+        #[arg(long, env = "PLACE_OF_NOBODY", hide_env_values = true)]
+        place: Option<SocketAddr>,
     }
 
     #[test]
@@ -98,11 +124,20 @@ mod tests {
             (
                 ["--port=http", ""],
                 "PORT_OF_NOBODY: invalid value 'http' for '--port <PORT>': invalid digit found in \
-                 string ",
+                 string",
             ),
             (
                 ["--port=1", "--format=xml"],
                 "invalid value 'xml' for '--format <FORMAT>' [possible values: text, json]",
+            ),
+            (
+                ["--port=1", "--share=900"],
+                "SHARE_OF_NOBODY: invalid value '900' for '--share <SHARE>': 900 is not in 0..=255; \
+                 allowed is, for example, 7",
+            ),
+            (
+                ["--port=1", "--place=:secret@here"],
+                "PLACE_OF_NOBODY: invalid socket address syntax",
             ),
             (
                 ["--format=text", ""],

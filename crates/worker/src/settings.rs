@@ -3,6 +3,21 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::Parser;
+
+use crate::life::ConfigError;
+
+/// All settings of one kind of worker.
+pub trait WorkerConfig: Parser {
+    /// Those that every worker has.
+    fn worker(&self) -> &WorkerSettings;
+
+    /// Refuses settings that do not go together, before anything is started.
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {

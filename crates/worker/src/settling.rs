@@ -12,12 +12,13 @@ use crate::waiting::Backoff;
 const TRIES_WHEN_STOPPING: u32 = 3;
 const WAIT_WHEN_STOPPING: Duration = Duration::from_millis(200);
 
-/// Settles, waiting for a bus that is down. A settlement may be repeated: the bus settles each
+/// Settles, waiting for a bus that is down and saying so. A settlement may be repeated: the bus settles each
 /// message once.
 pub(crate) async fn settle(
     consumer: &Consumer,
     settlement: &Settlement,
     stop: &CancellationToken,
+    waiting: impl Fn(&BusError),
 ) -> Result<(), BusError> {
     let mut backoff = Backoff::default();
     let mut tries_left = TRIES_WHEN_STOPPING;
@@ -33,6 +34,7 @@ pub(crate) async fn settle(
             return Err(error);
         }
         tracing::warn!(%error, "settling failed; waiting for the bus");
+        waiting(&error);
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(backoff.advance()) => {}

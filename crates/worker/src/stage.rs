@@ -3,7 +3,10 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use bus::{Consumer, Deliveries, Delivery, MessageId, Verdict};
+use bus::{
+    Bus, BusError, Consumer, Deliveries, Delivery, MessageId, SubscribeOptions, Subscription,
+    Verdict,
+};
 use common::{Message as _, Topic, Unavailable};
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
@@ -18,12 +21,19 @@ use crate::waiting::Backoff;
 /// The most characters of an error that are kept with a message.
 const ERROR_CHARS_MAX: usize = 1_000;
 
-/// A processor at work.
-pub(crate) struct Stage<P: Processor> {
-    pub(crate) processor: P,
-    pub(crate) consumer: Consumer,
-    pub(crate) health: Health,
-    pub(crate) stop: CancellationToken,
+/// A processor at work. A worker runs it with [`Worker::stage`](crate::Worker::stage).
+#[derive(Debug)]
+pub struct Stage<P: Processor> {
+    subscription: Subscription,
+    work: Work<P>,
+}
+
+#[derive(Debug)]
+struct Work<P: Processor> {
+    processor: P,
+    consumer: Consumer,
+    health: Health,
+    stop: CancellationToken,
 }
 
 /// Why a batch was not processed.
@@ -38,9 +48,37 @@ enum Failure {
 struct Stopped;
 
 impl<P: Processor> Stage<P> {
-    /// Works until the subscription ends. What was not started when the signal to stop comes is
-    /// handed back.
-    pub(crate) async fn run(self, mut deliveries: Deliveries) -> anyhow::Result<()> {
+    /// Joins the processor's group as one consumer. `health` says what the stage waits for; `stop`
+    /// ends it.
+    pub fn new(
+        bus: &Bus,
+        options: SubscribeOptions,
+        processor: P,
+        health: Health,
+        stop: CancellationToken,
+    ) -> Self {
+        let subscription = bus.subscribe(P::Input::INFO, P::GROUP, options, stop.clone());
+        let work = Work {
+            processor,
+            consumer: subscription.consumer.clone(),
+            health,
+            stop,
+        };
+        Self { subscription, work }
+    }
+
+    /// Works until it is stopped: what is in hand is finished, and what was not started is handed
+    /// back. It must run to its end, for a read that is dropped may lose a delivery.
+    pub async fn run(self) {
+        let Subscription {
+            deliveries, driver, ..
+        } = self.subscription;
+        tokio::join!(driver, self.work.consume(deliveries));
+    }
+}
+
+impl<P: Processor> Work<P> {
+    async fn consume(&self, mut deliveries: Deliveries) {
         while let Some(mut delivered) = deliveries.next().await {
             let messages = std::mem::take(&mut delivered.messages);
             let untouched = if self.stop.is_cancelled() {
@@ -52,7 +90,6 @@ impl<P: Processor> Stage<P> {
             drop(delivered);
             self.hand_back(&untouched).await;
         }
-        Ok(())
     }
 
     /// Gives what could not be processed before the signal to stop.
@@ -158,7 +195,10 @@ impl<P: Processor> Stage<P> {
             let Verdict { id, reason, error } = verdict;
             tracing::error!(stage = P::GROUP, %id, reason, error, "dead letter");
         }
-        if let Err(error) = settling::settle(&self.consumer, settlement, &self.stop).await {
+        let waiting = |error: &BusError| self.health.waiting(P::GROUP, error.to_string());
+        let settled = settling::settle(&self.consumer, settlement, &self.stop, waiting).await;
+        self.health.ready(P::GROUP);
+        if let Err(error) = settled {
             tracing::warn!(stage = P::GROUP, %error, "not settled; the messages come again");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Database;
+use super::{Database, Engine};
 use crate::error::StoreError;
 
 /// The SQL database.
@@ -15,12 +15,18 @@ pub struct SqlSettings {
         long,
         env = "DATABASE_URL",
         hide_env_values = true,
+        value_parser = checked_url,
         default_value = "sqlite://.run/millrace.db?mode=rwc"
     )]
     pub database_url: String,
     /// Connections to the SQL database at most
     #[arg(long, env = "DATABASE_CONNECTIONS_MAX", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub database_connections_max: u32,
+}
+
+/// The URL, if it names a database that can be used.
+fn checked_url(url: &str) -> Result<String, StoreError> {
+    Engine::of_url(url).map(|_| url.to_owned())
 }
 
 /// The URL may hold a password and is not printed.

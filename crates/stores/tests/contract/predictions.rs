@@ -1,9 +1,11 @@
 //! Predictions are asked for after purchases, at most once in a while for each person.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use common::event_types::PURCHASE;
 use common::{BrandId, ProfileId, UnixMillis};
-use stores::{Applied, EventFact, OutboxMessage};
+use stores::{Applied, EventFact, OutboxMessage, PredictionPolicy};
 use tokio::task::JoinSet;
 
 use crate::facts::{ACME, brand, event_type, fact, origin, purchase};
@@ -18,6 +20,8 @@ on_both_engines! {
     eight_workers_ask_for_the_same_people_once,
     stale_requests_are_repeated_oldest_first,
     a_stale_request_that_cannot_be_published_stays_stale,
+    workers_that_repeat_stale_requests_at_the_same_time_repeat_each_once,
+    new_and_stale_requests_at_the_same_time_do_not_wait_in_a_circle,
 }
 
 fn requested(numbers: impl IntoIterator<Item = u128>) -> Vec<(ProfileId, BrandId)> {
@@ -205,4 +209,64 @@ async fn a_stale_request_that_cannot_be_published_stays_stale(bench: Bench) -> R
     assert_eq!(repeat().await?, 1);
     assert_eq!(bench.outbox().oldest(9).await?, requests(&requested([1])));
     Ok(())
+}
+
+async fn workers_that_repeat_stale_requests_at_the_same_time_repeat_each_once(
+    bench: Bench,
+) -> Result<()> {
+    let facts: Vec<EventFact> = (0..).zip(0..200).map(|(n, who)| bought(n, who)).collect();
+    bench.apply(&facts).await?;
+    let mut workers = JoinSet::new();
+    for _ in 0..4 {
+        let features = bench.features();
+        workers.spawn(async move {
+            let mut asked = 0;
+            for _ in 0..8 {
+                let page = features.request_stale(after(1), (50, after(1)), requests);
+                asked += page.await?;
+            }
+            anyhow::Ok(asked)
+        });
+    }
+    let asked: Result<Vec<usize>> = workers.join_all().await.into_iter().collect();
+    assert_eq!(asked?.into_iter().sum::<usize>(), 200);
+    assert_eq!(bench.outbox().oldest(1_000).await?.len(), 200);
+    Ok(())
+}
+
+async fn new_and_stale_requests_at_the_same_time_do_not_wait_in_a_circle(
+    bench: Bench,
+) -> Result<()> {
+    let always = PredictionPolicy {
+        interval: Duration::ZERO,
+    };
+    let mut workers = JoinSet::new();
+    for worker in 0..4 {
+        let features = bench.features();
+        workers.spawn(async move {
+            for (round, at) in (0..).zip(1..=15) {
+                let first = worker * 100_000 + round * 1_000;
+                let facts: Vec<EventFact> = (first..)
+                    .zip(0..300)
+                    .map(|(number, person)| in_brand_of(worker, bought(number, person)))
+                    .collect();
+                let how = (false, always, after(at));
+                features.apply(STAGE, &facts, how, causes).await?;
+                let repeat = features.request_stale(after(at + 1), (200, after(at)), requests);
+                repeat.await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    let outcomes: Result<Vec<()>> = workers.join_all().await.into_iter().collect();
+    outcomes.map(drop)
+}
+
+/// A fact that shares no row with those of other workers, but for the person's request.
+fn in_brand_of(worker: u64, fact: EventFact) -> EventFact {
+    EventFact {
+        brand_id: brand(&format!("brand of worker {worker}")),
+        origin_id: None,
+        ..fact
+    }
 }
