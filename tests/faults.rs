@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use common::topics::{EventsNormalized, EventsRaw, Topic as _};
+use common::topics::{EventsNormalized, EventsRaw, EventsRejected, Topic as _};
 use testkit::servers::{RedisServer, eventually, or_skip};
 use tests::{Sale, Sender, SqlServer, Stack, sqlite};
 
@@ -91,6 +91,7 @@ const FAULTS: [Fault; 8] = [
 /// `published = done + dead + pending + undelivered`, per stream and group.
 async fn check_conservation(stack: &Stack) -> Result<()> {
     let bus = stack.bus()?;
+    assert_eq!(bus.overview(&EventsRejected::INFO).await?.published, 0);
     for topic in [EventsRaw::INFO, EventsNormalized::INFO] {
         let overview = bus.overview(&topic).await?;
         assert_eq!(overview.dead_letters, 0, "{}", topic.name);

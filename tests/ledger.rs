@@ -26,17 +26,23 @@ impl Sale {
     /// The event as it is posted.
     pub fn json(&self, brand: &str) -> String {
         let dollars = format!("{}.{:02}", self.cents / 100, self.cents % 100);
+        let mut payload = serde_json::json!({
+            "user_id": self.user_id,
+            "total": dollars,
+            "currency": "USD",
+        });
+        // Every other one, so that counting an order once cannot hide counting an event twice.
+        if self.cents % 2 == 0
+            && let Some(fields) = payload.as_object_mut()
+        {
+            fields.insert("order_id".to_owned(), self.event_id.as_str().into());
+        }
         serde_json::json!({
             "event_id": self.event_id,
             "brand_id": brand,
             "event_type": "purchase",
             "timestamp": self.timestamp,
-            "payload": {
-                "order_id": self.event_id,
-                "user_id": self.user_id,
-                "total": dollars,
-                "currency": "USD",
-            },
+            "payload": payload,
         })
         .to_string()
     }

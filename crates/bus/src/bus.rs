@@ -16,7 +16,7 @@ use crate::message_id::MessageId;
 use crate::metrics;
 use crate::overview::TopicOverview;
 use crate::redis::RedisServer;
-use crate::server::{Encoded, Once, Risk, Server, StoredMessage};
+use crate::server::{Encoded, Once, Opened, Risk, Server, StoredMessage};
 
 /// The most messages in one call to a server; longer lists are split.
 const PUBLISH_CHUNK: usize = 500;
@@ -115,7 +115,10 @@ impl Bus {
     pub async fn open_groups(&self, topics: &[TopicInfo]) -> Result<(), BusError> {
         for topic in topics {
             for group in topic.groups {
-                self.server.open_group(topic.name, group).await?;
+                if self.server.open_group(topic.name, group).await? == Opened::Recreated {
+                    let topic = topic.name;
+                    tracing::error!(topic, group, "the server had lost the group; created again");
+                }
             }
         }
         Ok(())

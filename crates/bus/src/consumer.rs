@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::topics::TopicInfo;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::RetryPolicy;
@@ -14,7 +15,7 @@ use crate::error::BusError;
 use crate::in_hand::{InHand, InHandGuard};
 use crate::message_id::MessageId;
 use crate::metrics;
-use crate::server::{Delivery, Membership, Server};
+use crate::server::{Delivery, Membership, Opened, Server};
 use crate::settlement::{Settled, Settlement};
 use crate::{claims, housekeeping, reading};
 
@@ -73,6 +74,8 @@ pub struct Subscription {
     pub deliveries: Deliveries,
     /// Settles them.
     pub consumer: Consumer,
+    /// Why the topic cannot be read now, as long as it cannot; ends with the reading.
+    pub trouble: watch::Receiver<Option<String>>,
     /// Reads, claims, renews and trims. It must be run as a task of its own, never dropped early;
     /// it ends after `stop` when nothing is in hand any more.
     pub driver: BoxFuture<'static, ()>,
@@ -115,6 +118,8 @@ pub(crate) struct Member {
     /// Held while messages are on their way from the server into `in_hand`, so that a recovery
     /// does not take them for ghosts.
     pub(crate) acquiring: Mutex<()>,
+    /// Whether the group was there before.
+    opened: AtomicBool,
 }
 
 impl fmt::Debug for Member {
@@ -143,20 +148,27 @@ impl Subscription {
             stop,
             in_hand: InHand::default(),
             acquiring: Mutex::default(),
+            opened: AtomicBool::default(),
         });
         let (sender, receiver) = mpsc::channel(PREFETCHED_BATCHES);
-        let driver = Box::pin(drive(Arc::clone(&member), sender));
+        let (report, trouble) = watch::channel(None);
+        let driver = Box::pin(drive(Arc::clone(&member), sender, report));
         Self {
             deliveries: Deliveries { receiver },
             consumer: Consumer { member },
+            trouble,
             driver,
         }
     }
 }
 
-async fn drive(member: Arc<Member>, sender: mpsc::Sender<DeliveryBatch>) {
+async fn drive(
+    member: Arc<Member>,
+    sender: mpsc::Sender<DeliveryBatch>,
+    report: watch::Sender<Option<String>>,
+) {
     let claiming = claims::claim_due(Arc::clone(&member), sender.clone());
-    let reading = reading::read_new(Arc::clone(&member), sender);
+    let reading = reading::read_new(Arc::clone(&member), sender, report);
     let keeping_house = housekeeping::keep_house(member);
     tokio::join!(reading, claiming, keeping_house);
 }
@@ -213,14 +225,16 @@ impl Member {
     /// Makes sure that the group is there.
     pub(crate) async fn open_group(&self) -> Result<(), BusError> {
         let Membership { topic, group, .. } = self.membership;
-        if self.server.open_group(topic, group).await? {
-            tracing::error!(
-                topic,
-                group,
-                "the server had lost the group; it was created again"
-            );
-            metrics::count(metrics::GROUP_RECREATED, topic, group, 1);
-        }
+        let opened = self.server.open_group(topic, group).await?;
+        let before = self.opened.swap(true, Ordering::Relaxed);
+        let lost = match opened {
+            Opened::Found => return Ok(()),
+            Opened::Recreated => "the server had lost the group; it was created again",
+            Opened::Created if before => "the server had lost the group and all it knew of it",
+            Opened::Created => return Ok(()),
+        };
+        tracing::error!(topic, group, "{lost}");
+        metrics::count(metrics::GROUP_RECREATED, topic, group, 1);
         Ok(())
     }
 

@@ -16,8 +16,8 @@ use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::overview::TopicOverview;
 use crate::server::{
-    Claim, Claimed, Encoded, Fresh, Membership, Once, Pending, PendingQuery, Reader, Risk, Server,
-    StoredMessage,
+    Claim, Claimed, Encoded, Fresh, Membership, Once, Opened, Pending, PendingQuery, Reader, Risk,
+    Server, StoredMessage,
 };
 use crate::settlement::{Settled, Settlement};
 
@@ -124,9 +124,9 @@ impl Server for MemoryServer {
         Ok(ids)
     }
 
-    async fn open_group(&self, topic: &str, group: &str) -> Result<bool, BusError> {
+    async fn open_group(&self, topic: &str, group: &str) -> Result<Opened, BusError> {
         self.with(|state, _| state.open_group(topic, group));
-        Ok(false)
+        Ok(Opened::Found)
     }
 
     fn reader(&self, member: &Membership, wait: Duration) -> Box<dyn Reader> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::claims;
 use crate::consumer::{DeliveryBatch, Member};
@@ -16,9 +16,13 @@ use crate::server::{Claim, Delivery, Pending, PendingQuery, Reader};
 const WAIT_FIRST: Duration = Duration::from_millis(50);
 const WAIT_LONGEST: Duration = Duration::from_secs(5);
 
-/// Reads until the subscription is stopped. The read itself is never cancelled: a cancelled read
+/// Reads until the subscription is stopped, and reports why it cannot. The read itself is never cancelled: a cancelled read
 /// may have taken messages that nobody would ever see.
-pub(crate) async fn read_new(member: Arc<Member>, sender: mpsc::Sender<DeliveryBatch>) {
+pub(crate) async fn read_new(
+    member: Arc<Member>,
+    sender: mpsc::Sender<DeliveryBatch>,
+    report: watch::Sender<Option<String>>,
+) {
     let mut reader = member
         .server
         .reader(&member.membership, member.options.read_wait);
@@ -29,6 +33,7 @@ pub(crate) async fn read_new(member: Arc<Member>, sender: mpsc::Sender<DeliveryB
             Ok((messages, next)) => {
                 state = next;
                 wait = WAIT_FIRST;
+                report.send_if_modified(|trouble| trouble.take().is_some());
                 if let Some(batch) = messages {
                     place.send(batch);
                 }
@@ -39,6 +44,7 @@ pub(crate) async fn read_new(member: Arc<Member>, sender: mpsc::Sender<DeliveryB
                 // Whatever failed, the group may be gone and a delivery may have been lost.
                 state = State::Closed;
                 if !matches!(error, BusError::GroupGone(_)) {
+                    report.send_replace(Some(error.to_string()));
                     if !member.wait(wait).await {
                         return;
                     }

@@ -17,8 +17,8 @@ use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::overview::TopicOverview;
 use crate::server::{
-    Claim, Claimed, Encoded, Fresh, Membership, Once, OnceRule, Pending, PendingQuery, RETRYING,
-    Reader, Risk, Server, StoredMessage,
+    Claim, Claimed, Encoded, Fresh, Membership, Once, OnceRule, Opened, Pending, PendingQuery,
+    RETRYING, Reader, Risk, Server, StoredMessage,
 };
 use crate::settlement::{Settled, Settlement};
 
@@ -129,10 +129,15 @@ impl Server for RedisServer {
             .collect()
     }
 
-    async fn open_group(&self, topic: &str, group: &str) -> Result<bool, BusError> {
+    async fn open_group(&self, topic: &str, group: &str) -> Result<Opened, BusError> {
         let mut command = scripts::OPEN_GROUP.command(2);
         command.arg(topic).arg(state_key(topic, group)).arg(group);
-        Ok(reply::number(self.link.run(&scripts::OPEN_GROUP, &command).await?)? == 1)
+        let opened = self.link.run(&scripts::OPEN_GROUP, &command).await?;
+        Ok(match reply::number(opened)? {
+            0 => Opened::Found,
+            1 => Opened::Recreated,
+            _ => Opened::Created,
+        })
     }
 
     fn reader(&self, member: &Membership, wait: Duration) -> Box<dyn Reader> {

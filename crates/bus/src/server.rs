@@ -84,6 +84,17 @@ pub(crate) struct Fresh {
     pub(crate) repeat_until: MessageId,
 }
 
+/// How a group was found when it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// It was there.
+    Found,
+    /// Nothing was known of it.
+    Created,
+    /// It had been there and was lost.
+    Recreated,
+}
+
 /// Which pending messages are asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct PendingQuery {
@@ -151,9 +162,8 @@ pub(crate) trait Server: Send + Sync {
         claims: &[Once],
     ) -> Result<Vec<Option<MessageId>>, BusError>;
 
-    /// Creates the group where it is missing, at the position it had; gives whether it had been
-    /// there and was lost.
-    async fn open_group(&self, topic: &str, group: &str) -> Result<bool, BusError>;
+    /// Creates the group where it is missing, at the position it had.
+    async fn open_group(&self, topic: &str, group: &str) -> Result<Opened, BusError>;
 
     /// A reader for this member, which waits for at most `wait`.
     fn reader(&self, member: &Membership, wait: Duration) -> Box<dyn Reader>;

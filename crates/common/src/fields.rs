@@ -225,6 +225,11 @@ macro_rules! message {
             pub extra: Vec<$crate::fields::TextField>,
         }
 
+        impl $name {
+            /// The names of the fields that this type knows.
+            pub const FIELDS: &'static [&'static str] = &[$($wire,)* $($($optional_wire,)*)?];
+        }
+
         impl $crate::fields::Message for $name {
             fn encode(&self, sink: &mut dyn $crate::fields::FieldSink) {
                 use $crate::fields::FieldValue as _;

@@ -10,6 +10,7 @@
 //! | `pending:views` | set of post ids | none | `ingestion` | `view-syncer` |
 //! | `view:batch:lock` | string, owner token | lease | `view-syncer` | `view-syncer` |
 //! | `event:seen:{brandId}:{eventId}` | string, the last stage that published the event | `DEDUP_WINDOW_SECONDS` | `ingestion` | `ingestion` |
+//! | `merge:proposed:{requestId}` | string, the proposing group | 24 h | `ingestion` | `ingestion` |
 //! | `analytics:unique:{brandId}:{eventType}:{epochDay}` | HyperLogLog of profile ids | 400 days | `event-processors` | `admin`, `millrace` |
 //! | `bus:group:{topic}:{group}` | hash, see [`GroupStateKey`] | none | the bus | the bus, `admin` |
 //! | `bus:samples:{topic}` | sorted set of stream ids by entries added | none | the bus | the bus |
@@ -28,7 +29,7 @@ mod views;
 
 pub use analytics::UniqueProfilesKey;
 pub use bus::{FailuresKey, GroupStateKey, OutboxKey, StreamSamplesKey};
-pub use events::EventSeenKey;
+pub use events::{EventSeenKey, MergeProposedKey};
 pub use feedback::{FeedbackBatchKey, FeedbackBatchMetaKey, FeedbackBatchesIndexKey};
 pub use part::InvalidKey;
 pub use views::{PendingViewsKey, PostViewsKey, UserViewKey, ViewBatchLockKey};

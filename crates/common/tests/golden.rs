@@ -82,7 +82,8 @@ fn read_as_every_type(key: &str) -> Vec<(&'static str, String)> {
         GroupStateKey,
         StreamSamplesKey,
         FailuresKey,
-        OutboxKey
+        OutboxKey,
+        MergeProposedKey
     );
     readings
         .into_iter()

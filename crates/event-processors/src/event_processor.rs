@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use bus::MessageId;
 use common::event_types::PURCHASE;
+use common::ids::check_text;
 use common::messages::{
     JsonText, NormalizedEvent, PredictionKind, PredictionRequest, RejectedEvent,
 };
@@ -24,6 +26,9 @@ use crate::metrics;
 
 /// The reason of a purchase whose order was counted before.
 const DUPLICATE_ORDER: &str = "duplicate_order";
+
+/// The largest amount that normal form has, in minor units.
+const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000_000;
 
 /// Applies events to features and analytics.
 pub(crate) struct EventProcessor {
@@ -73,7 +78,13 @@ impl Processor for EventProcessor {
                     facts.push(fact);
                     sources.push(&received.message);
                 }
-                Err(error) => verdicts.dead_letter(received.id, "not_in_normal_form", error),
+                Err(error) => {
+                    verdicts.dead_letter(
+                        received.id,
+                        "not_in_normal_form",
+                        worker::explain(&error),
+                    );
+                }
             }
         }
         let repeats_possible = batch.messages.iter().any(|received| received.repeat);
@@ -94,10 +105,30 @@ impl Processor for EventProcessor {
     }
 }
 
-fn fact(received: &Received<NormalizedEvent>) -> Result<EventFact, serde_json::Error> {
+impl NormalPurchase {
+    /// Other programs may write into the stream too.
+    fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            (0..=AMOUNT_MINOR_MAX).contains(&self.amount_minor),
+            "amount_minor is not between 0 and {AMOUNT_MINOR_MAX}"
+        );
+        let letters = self.currency.bytes().all(|byte| byte.is_ascii_uppercase());
+        anyhow::ensure!(
+            letters && self.currency.len() == 3,
+            "currency is no ISO 4217 code"
+        );
+        if let Some(order) = &self.order_id {
+            check_text(order).context("order_id")?;
+        }
+        Ok(())
+    }
+}
+
+fn fact(received: &Received<NormalizedEvent>) -> anyhow::Result<EventFact> {
     let event = &received.message;
     let purchase = if event.event_type.as_str() == PURCHASE {
         let normal: NormalPurchase = serde_json::from_str(&event.normalized_payload.0)?;
+        normal.check()?;
         Some(Purchase {
             order_id: normal.order_id,
             currency: normal.currency,
@@ -150,9 +181,16 @@ fn causes(applied: &Applied, sources: &[&NormalizedEvent], now: UnixMillis) -> V
             &message,
         )
     });
-    rejected
-        .chain(prediction_requests(&applied.requested, "purchase", now))
-        .collect()
+    let mut messages: Vec<OutboxMessage> = rejected.collect();
+    for (profile_id, brand_id) in &applied.requested {
+        let event = sources
+            .iter()
+            .find(|event| event.profile_id == Some(*profile_id));
+        let mut request = prediction_request(*profile_id, brand_id, "purchase", now);
+        request.traceparent = event.and_then(|event| event.traceparent.clone());
+        messages.push(outboxed_request(&request));
+    }
+    messages
 }
 
 fn duplicate_order(event: &NormalizedEvent, now: UnixMillis) -> RejectedEvent {
@@ -171,25 +209,37 @@ fn duplicate_order(event: &NormalizedEvent, now: UnixMillis) -> RejectedEvent {
     }
 }
 
-/// Requests for predictions, one for each person.
-pub(crate) fn prediction_requests(
+/// Requests for predictions that are stale, one for each person.
+pub(crate) fn stale_requests(
     people: &[(ProfileId, BrandId)],
-    cause: &str,
     now: UnixMillis,
 ) -> Vec<OutboxMessage> {
     let request = |(profile_id, brand_id): &(ProfileId, BrandId)| {
-        let message = PredictionRequest {
-            profile_id: *profile_id,
-            brand_id: brand_id.clone(),
-            request_type: PredictionKind::All,
-            timestamp: now,
-            cause: Some(cause.to_owned()),
-            traceparent: None,
-            extra: Vec::new(),
-        };
-        outbox_message::<PredictionRequests>(format!("prediction:{profile_id}:{}", now.0), &message)
+        outboxed_request(&prediction_request(*profile_id, brand_id, "stale", now))
     };
     people.iter().map(request).collect()
+}
+
+fn prediction_request(
+    profile_id: ProfileId,
+    brand_id: &BrandId,
+    cause: &str,
+    now: UnixMillis,
+) -> PredictionRequest {
+    PredictionRequest {
+        profile_id,
+        brand_id: brand_id.clone(),
+        request_type: PredictionKind::All,
+        timestamp: now,
+        cause: Some(cause.to_owned()),
+        traceparent: None,
+        extra: Vec::new(),
+    }
+}
+
+fn outboxed_request(request: &PredictionRequest) -> OutboxMessage {
+    let id = format!("prediction:{}:{}", request.profile_id, request.timestamp.0);
+    outbox_message::<PredictionRequests>(id, request)
 }
 
 fn outbox_message<T: Topic>(id: String, message: &T::Message) -> OutboxMessage {

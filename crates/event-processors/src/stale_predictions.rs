@@ -7,7 +7,7 @@ use common::Clock;
 use stores::Features;
 use worker::Worker;
 
-use crate::event_processor::prediction_requests;
+use crate::event_processor::stale_requests;
 use crate::settings::Config;
 
 /// How often it is looked for stale predictions.
@@ -46,7 +46,7 @@ impl StalePredictions {
     async fn request(&self) -> anyhow::Result<()> {
         let now = self.clock.now();
         let before = now.minus(self.stale_after);
-        let causes = |people: &[_]| prediction_requests(people, "stale", now);
+        let causes = |people: &[_]| stale_requests(people, now);
         let requested = self
             .features
             .request_stale(before, (PAGE, now), causes)

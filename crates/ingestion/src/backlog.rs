@@ -36,12 +36,13 @@ impl Backlog {
     }
 
     /// Keeps looking until the worker stops.
-    pub(crate) fn watch(&self, worker: &mut Worker) {
+    pub(crate) fn watched(self, worker: &mut Worker) -> Self {
         let backlog = self.clone();
         worker.every("backlog", INTERVAL, move || {
             let backlog = backlog.clone();
             async move { backlog.look().await }
         });
+        self
     }
 
     async fn look(&self) -> anyhow::Result<()> {

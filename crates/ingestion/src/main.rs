@@ -34,14 +34,10 @@ async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
         Ok(bus.open_groups(topics::ALL).await?)
     });
     connected.await.context("connecting to the bus")?;
-    let backlog = Backlog::new(
-        &bus,
-        &[EventsRaw::INFO, EventsNormalized::INFO],
-        &config.bus,
-    );
-    backlog.watch(worker);
+    let backlog = |topics: &[_]| Backlog::new(&bus, topics, &config.bus);
     if config.role.serves_api() {
-        let api = Api::new(bus.clone(), backlog.clone(), Arc::clone(&clock), &config);
+        let accepted = backlog(&[EventsRaw::INFO, EventsNormalized::INFO]).watched(worker);
+        let api = Api::new(bus.clone(), accepted, Arc::clone(&clock), &config);
         let address = worker.serve("api", config.address, api.router()).await?;
         tracing::info!(%address, "accepting events at POST /v1/events");
     }
@@ -51,7 +47,9 @@ async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
             .wait_for("sql", async || Ok(database.ready().await?))
             .await;
         ready.context("connecting to the profile store")?;
-        let normalizer = Normalizer::new(Profiles::new(database), backlog, clock, &config);
+        // Not its own input: that shrinks only while it works.
+        let normalized = backlog(&[EventsNormalized::INFO]).watched(worker);
+        let normalizer = Normalizer::new(Profiles::new(database), normalized, clock, &config);
         worker.stage(&bus, config.bus.subscribe_options(), normalizer);
     }
     Ok(())

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{MessageId, Once, OnceRule};
-use common::keys::EventSeenKey;
+use common::fields::TextField;
+use common::keys::{EventSeenKey, MergeProposedKey};
 use common::messages::{
     JsonText, MergeReason, MergeRequest, NormalizedEvent, RawEvent, RejectedEvent,
 };
@@ -29,6 +30,9 @@ use crate::settings::Config;
 
 /// How often a batch is resolved anew when others attach the same identifiers at the same time.
 const RESOLVE_ATTEMPTS: usize = 10;
+
+/// How long the same people are not proposed again while nobody decides.
+const PROPOSAL_WINDOW: Duration = Duration::from_hours(24);
 
 /// Gives events their normal form and says whose they are.
 pub(crate) struct Normalizer {
@@ -115,7 +119,10 @@ impl Processor for Normalizer {
         let mut verdicts = Verdicts::all_done();
         let mut normal: Vec<(&Received<RawEvent>, Normal)> = Vec::new();
         for received in &batch.messages {
-            match normalize(&received.message, self.default_region, now) {
+            // What was accepted is not judged again by a clock that is behind the one that took it.
+            let accepted_at = i64::try_from(received.id.major).unwrap_or(0);
+            let latest = now.max(UnixMillis(accepted_at));
+            match normalize(&received.message, self.default_region, latest) {
                 Ok(event) => normal.push((received, event)),
                 Err(rejection) => {
                     metrics::rejected(rejection.reason);
@@ -144,7 +151,8 @@ impl Processor for Normalizer {
     }
 }
 
-/// The same people are proposed once in a batch, however many events show them together.
+/// The same people are proposed once in a batch and once a day, however many events show them
+/// together.
 fn publish_proposals(
     verdicts: &mut Verdicts,
     normal: &[(&Received<RawEvent>, Normal)],
@@ -181,7 +189,16 @@ fn publish_proposal(
         traceparent: event.traceparent.clone(),
         extra: Vec::new(),
     };
-    verdicts.publish::<MergeRequests>(cause, &request);
+    let claim = Once {
+        key: MergeProposedKey {
+            request_id: proposal.claim_id(),
+        }
+        .to_string(),
+        claimant: groups::NORMALIZERS,
+        window: PROPOSAL_WINDOW,
+        rule: OnceRule::Unclaimed,
+    };
+    verdicts.publish_once::<MergeRequests>(cause, &request, claim);
 }
 
 fn normalize(
@@ -238,8 +255,18 @@ fn normalized(
         warnings: (!warnings.is_empty()).then(|| json(&warnings)),
         client_event_id: event.client_event_id.clone(),
         traceparent: event.traceparent.clone(),
-        extra: event.extra.clone(),
+        extra: unknown_to(NormalizedEvent::FIELDS, &event.extra),
     }
+}
+
+/// Fields that are passed on: what the sender's message did not know must not become a field that
+/// the next message does know.
+fn unknown_to(known: &[&str], extra: &[TextField]) -> Vec<TextField> {
+    extra
+        .iter()
+        .filter(|(name, _)| !known.contains(&name.as_str()))
+        .cloned()
+        .collect()
 }
 
 fn rejected(event: &RawEvent, rejection: Rejection, now: UnixMillis) -> RejectedEvent {
@@ -254,7 +281,7 @@ fn rejected(event: &RawEvent, rejection: Rejection, now: UnixMillis) -> Rejected
         rejected_at: now,
         rejected_by: <Normalizer as Processor>::GROUP.to_owned(),
         traceparent: event.traceparent.clone(),
-        extra: event.extra.clone(),
+        extra: unknown_to(RejectedEvent::FIELDS, &event.extra),
     }
 }
 

@@ -83,10 +83,21 @@ pub(crate) struct Evidence {
 }
 
 impl MergeProposal {
-    /// The same for the same profiles and the same event.
+    /// The same for the same origins and the same event, whoever the origins belong to by then.
     pub(crate) fn request_id(&self, event_id: EventId) -> Uuid {
-        let profiles: Vec<String> = self.profiles.iter().map(ProfileId::to_string).collect();
-        Uuid::new_v5(&event_id.0, profiles.join(",").as_bytes())
+        Uuid::new_v5(&event_id.0, self.origins().as_bytes())
+    }
+
+    /// The same for the same origins.
+    pub(crate) fn claim_id(&self) -> Uuid {
+        Uuid::new_v5(&Uuid::nil(), self.origins().as_bytes())
+    }
+
+    fn origins(&self) -> String {
+        let evidence = self.evidence.iter().map(|evidence| evidence.origin_id);
+        let origins: BTreeSet<ProfileId> = evidence.chain(self.profiles.iter().copied()).collect();
+        let origins: Vec<String> = origins.iter().map(ProfileId::to_string).collect();
+        origins.join(",")
     }
 }
 

@@ -264,6 +264,7 @@ impl Features {
              SELECT v.profile_id, v.brand_id, v.requested_at FROM {} WHERE true \
              ON CONFLICT (profile_id) DO UPDATE SET requested_at = excluded.requested_at \
              WHERE prediction_requests.requested_at <= $2 \
+                 OR prediction_requests.requested_at > excluded.requested_at \
              RETURNING profile_id, brand_id",
             rows.table(),
         );

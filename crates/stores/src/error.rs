@@ -37,30 +37,44 @@ pub enum StoreError {
     Settings(String),
 }
 
-/// SQL states (PostgreSQL) and result codes (SQLite) of a database that cannot work now.
-const UNAVAILABLE_STATES: [&str; 7] = ["08", "53", "57", "40", "55P03", "25006", "25P03"];
-/// Busy, locked, read-only, interrupted, I/O error, full, cannot open, protocol, schema changed.
-const UNAVAILABLE_CODES: [u32; 9] = [5, 6, 8, 9, 10, 13, 14, 15, 17];
+/// Classes of SQL states (PostgreSQL) that blame the values of a statement: cardinality, data,
+/// integrity, limits. Anything else is the database's own trouble: then nothing may be given up.
+const REFUSED_CLASSES: [&str; 4] = ["21", "22", "23", "54"];
+/// Result codes (SQLite) that do: too big, constraint, mismatch, range.
+const REFUSED_CODES: [u32; 4] = [18, 19, 20, 25];
+/// Classes that are settings gone wrong when they are met at start: authorisation, catalogue name.
+const SETTINGS_CLASSES: [&str; 2] = ["28", "3D"];
 
 impl StoreError {
     /// Sorts an error of the database.
     pub(crate) fn of(doing: &'static str, source: sqlx::Error) -> Self {
-        let unavailable = match &source {
-            _ if is_missing_table(&source) => true,
-            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_unavailable(&code)),
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => true,
+        let refused = match &source {
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| blames_values(&code)),
+            sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::Encode(_)
+            | sqlx::Error::TypeNotFound { .. } => true,
             _ => false,
         };
-        if unavailable {
-            let detail = format_args!("{doing}: {source}");
-            return Self::Unavailable(Unavailable::new("sql", detail));
+        if refused {
+            return Self::Refused { doing, source };
         }
-        Self::Refused { doing, source }
+        let detail = format_args!("{doing}: {source}");
+        Self::Unavailable(Unavailable::new("sql", detail))
+    }
+
+    /// [`StoreError::of`] for the first call: an unknown user or database is final then. Later it
+    /// may be a password that is being changed, and is waited for.
+    pub(crate) fn at_start(doing: &'static str, source: sqlx::Error) -> Self {
+        let code = source.as_database_error().and_then(|error| error.code());
+        let code = code.as_deref().unwrap_or_default();
+        if SETTINGS_CLASSES
+            .iter()
+            .any(|class| code.len() == 5 && code.starts_with(class))
+        {
+            return Self::Refused { doing, source };
+        }
+        Self::of(doing, source)
     }
 
     /// Whether the same call may succeed later.
@@ -78,16 +92,14 @@ pub(crate) fn is_missing_table(error: &sqlx::Error) -> bool {
     error.code().is_some_and(|code| code == "42P01") || error.message().contains("no such table")
 }
 
-fn is_unavailable(code: &str) -> bool {
+fn blames_values(code: &str) -> bool {
     // SQLite gives numbers whose low byte is the primary code, PostgreSQL five characters.
     if code.len() != 5
         && let Ok(number) = code.parse::<u32>()
     {
-        return UNAVAILABLE_CODES.contains(&(number & 0xff));
+        return REFUSED_CODES.contains(&(number & 0xff));
     }
-    UNAVAILABLE_STATES
-        .iter()
-        .any(|state| code.starts_with(state))
+    REFUSED_CLASSES.iter().any(|class| code.starts_with(class))
 }
 
 impl From<LinkError> for StoreError {
@@ -111,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_cannot_work_now_is_told_from_one_that_will_never_take_the_statement() {
+    fn only_a_statement_whose_values_are_to_blame_is_refused() {
         for code in [
-            "08006", "57P01", "40001", "40P01", "55P03", "53300", "5", "261", "13", "14",
+            "08006", "57P01", "40P01", "55P03", "28P01", "42P01", "58030", "5", "261", "11",
         ] {
-            assert!(is_unavailable(code), "{code}");
+            assert!(!blames_values(code), "{code}");
         }
-        for code in ["23505", "22003", "42601", "1", "19", "28P01"] {
-            assert!(!is_unavailable(code), "{code}");
+        for code in ["23505", "22003", "22021", "54000", "19", "1555", "18"] {
+            assert!(blames_values(code), "{code}");
         }
     }
 }

@@ -113,7 +113,10 @@ impl Database {
         match count {
             Ok(count) => Ok(known.saturating_sub(usize::try_from(count).unwrap_or(0))),
             Err(error) if is_missing_table(&error) => Ok(known),
-            Err(error) => Err(StoreError::of("reading the version of the tables", error)),
+            Err(error) => Err(StoreError::at_start(
+                "reading the version of the tables",
+                error,
+            )),
         }
     }
 

@@ -29,7 +29,7 @@ use std::io::Write as _;
 
 pub use binaries::binary;
 pub use eventually::{eventually, eventually_async};
-pub use http_client::{HttpAnswer, http_get, http_post};
+pub use http_client::{HttpAnswer, http_get, http_post, http_send};
 pub use local_server::LocalServer;
 pub use ports::{free_address, free_port};
 pub use postgres::{PostgresDatabase, PostgresServer, postgres_database, shared_postgres_url};

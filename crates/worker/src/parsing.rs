@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Arg, Parser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Parser};
 
 /// The exit code for settings that cannot be used (`EX_USAGE` of sysexits).
 pub const EXIT_USAGE: u8 = 64;

@@ -40,6 +40,13 @@ pub struct Received<M> {
 }
 
 impl<T: Topic> Batch<T> {
+    /// Notes that somebody may have processed the messages before: an attempt failed.
+    pub(crate) fn may_be_repeats(&mut self) {
+        for received in &mut self.messages {
+            received.repeat = true;
+        }
+    }
+
     /// Takes the second half of the messages away into a batch of its own.
     #[must_use]
     pub fn split(&mut self) -> Self {

@@ -1,7 +1,7 @@
 //! One stage: takes batches from the bus, has them processed, and settles them.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bus::{
     Bus, BusError, Consumer, Deliveries, Delivery, MessageId, SubscribeOptions, Subscription,
@@ -9,6 +9,7 @@ use bus::{
 };
 use common::{Message as _, Topic, Unavailable};
 use futures_util::FutureExt as _;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{explain, unavailable};
@@ -18,6 +19,8 @@ use crate::processor::{Batch, Processor, Received, Verdicts};
 use crate::settling;
 use crate::waiting::Backoff;
 
+/// How long an attempt may take. A server that took a call and never answers is down.
+const ATTEMPT_LONGEST: Duration = Duration::from_mins(1);
 /// The most characters of an error that are kept with a message.
 const ERROR_CHARS_MAX: usize = 1_000;
 
@@ -73,7 +76,8 @@ impl<P: Processor> Stage<P> {
         let Subscription {
             deliveries, driver, ..
         } = self.subscription;
-        tokio::join!(driver, self.work.consume(deliveries));
+        let watching = self.work.watch(self.subscription.trouble);
+        tokio::join!(driver, watching, self.work.consume(deliveries));
     }
 }
 
@@ -89,6 +93,17 @@ impl<P: Processor> Work<P> {
             // The leases were renewed until here; what is handed back must not be renewed.
             drop(delivered);
             self.hand_back(&untouched).await;
+        }
+    }
+
+    /// Says in the health what the reading of the topic waits for, until reading ends.
+    async fn watch(&self, mut trouble: watch::Receiver<Option<String>>) {
+        let name = P::Input::INFO.name;
+        while trouble.changed().await.is_ok() {
+            match trouble.borrow_and_update().clone() {
+                Some(why) => self.health.waiting(name, why),
+                None => self.health.ready(name),
+            }
         }
     }
 
@@ -108,7 +123,7 @@ impl<P: Processor> Work<P> {
             if batch.messages.is_empty() {
                 continue;
             }
-            match self.process(&batch).await {
+            match self.process(&mut batch).await {
                 Ok(Ok(verdicts)) => self.finish(&batch, verdicts).await,
                 Ok(Err((reason, error))) if batch.messages.len() == 1 => {
                     let mut verdicts = Verdicts::all_done();
@@ -138,10 +153,11 @@ impl<P: Processor> Work<P> {
         Vec::new()
     }
 
-    /// Processes a batch, waiting for dependencies as long as it takes.
+    /// Processes a batch, waiting for dependencies as long as it takes. After an attempt that
+    /// failed, nobody knows whether it had effects: a commit may have taken place unanswered.
     async fn process(
         &self,
-        batch: &Batch<P::Input>,
+        batch: &mut Batch<P::Input>,
     ) -> Result<Result<Verdicts, (&'static str, String)>, Stopped> {
         let mut backoff = Backoff::default();
         loop {
@@ -149,6 +165,7 @@ impl<P: Processor> Work<P> {
                 Ok(verdicts) => break Ok(Ok(verdicts)),
                 Err(failure) => failure,
             };
+            batch.may_be_repeats();
             let down = match failure {
                 Failure::Failed { reason, error } => break Ok(Err((reason, error))),
                 Failure::Unavailable(down) => down,
@@ -166,10 +183,16 @@ impl<P: Processor> Work<P> {
 
     async fn attempt(&self, batch: &Batch<P::Input>) -> Result<Verdicts, Failure> {
         let started = Instant::now();
-        let result = AssertUnwindSafe(self.processor.process(batch))
-            .catch_unwind()
-            .await;
+        let attempt = AssertUnwindSafe(self.processor.process(batch)).catch_unwind();
+        let result = tokio::time::timeout(ATTEMPT_LONGEST, attempt).await;
         metrics::processed(P::GROUP, started.elapsed());
+        let Ok(result) = result else {
+            let detail = format_args!("no result within {ATTEMPT_LONGEST:?}");
+            return Err(Failure::Unavailable(Unavailable::new(
+                "a dependency",
+                detail,
+            )));
+        };
         match result {
             Ok(Ok(verdicts)) => Ok(verdicts),
             Ok(Err(error)) => Err(failure_of(&error)),

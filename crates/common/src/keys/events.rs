@@ -1,5 +1,7 @@
 //! Events that were seen.
 
+use uuid::Uuid;
+
 use super::part::key;
 use crate::ids::{BrandId, EventId};
 
@@ -11,4 +13,12 @@ key! {
         /// The event.
         event_id: EventId
     } "event:seen"
+}
+
+key! {
+    /// Claimed while the same origins are not proposed for a merge again.
+    MergeProposedKey = "merge:proposed:{requestId}" {
+        /// Follows from the origins.
+        request_id: Uuid
+    } "merge:proposed"
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use common::event_types::PURCHASE;
 use common::ids::check_text;
 use common::messages::{JsonText, RawEvent};
 use common::{BrandId, EventId, EventType, UnixMillis};
@@ -9,9 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::rules::json_shape;
 use crate::rules::rejection::Rejection;
 use crate::rules::timestamp;
+use crate::rules::{json_shape, payload};
 
 /// Bytes of one event at most.
 pub(crate) const EVENT_BYTES_MAX: usize = 256 * 1024;
@@ -93,6 +94,7 @@ fn check(text: &str, context: &Context<'_>) -> Result<RawEvent, Rejection> {
             Some(JsonText(identifiers.to_owned()))
         }
     };
+    check_purchase(event_type.as_str(), incoming.payload.get())?;
     let (event_id, client_event_id) = event_id(&brand_id, incoming.event_id.as_deref())?;
     let (timestamp, original_timestamp) =
         timestamp_of(incoming.timestamp.map(RawValue::get), context)?;
@@ -111,6 +113,21 @@ fn check(text: &str, context: &Context<'_>) -> Result<RawEvent, Rejection> {
             .map(str::to_owned),
         extra: Vec::new(),
     })
+}
+
+/// A purchase whose money or order cannot be brought into normal form is refused at the door: the
+/// sender learns of it at once.
+fn check_purchase(event_type: &str, json: &str) -> Result<(), Rejection> {
+    if event_type != PURCHASE {
+        return Ok(());
+    }
+    let fields = serde_json::from_str(json).map_err(|error| {
+        Rejection::new(
+            "invalid_json",
+            format!("payload is not a JSON object: {error}"),
+        )
+    })?;
+    payload::normalize(event_type, fields).map(drop)
 }
 
 /// The id of the event and, if the sender's is no UUID, the sender's.

@@ -2,14 +2,12 @@
 
 mod order_id;
 
+use common::event_types::PURCHASE;
 use serde_json::{Map, Value};
 
 use super::decimal::{self, DecimalError};
 use super::money::{self, Money, WithWarning};
 use super::rejection::Rejection;
-
-/// The only event type whose money is revenue. On other types it is a fact of the payload.
-pub(crate) const PURCHASE: &str = "purchase";
 
 /// Money as it is in every normal payload: a whole number of minor units.
 const AMOUNT_MINOR: &str = "amount_minor";

@@ -13,28 +13,45 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct HttpAnswer {
     /// 200, 503, …
     pub status: u16,
-    /// Without the head.
+    /// The status line and the headers.
+    pub head: String,
+    /// What follows them.
     pub body: String,
+}
+
+impl HttpAnswer {
+    /// The value of a header, whatever the case of its name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.head.lines().filter_map(|line| line.split_once(':'));
+        let (_, value) = headers.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(value.trim())
+    }
 }
 
 /// `GET <path>` from `127.0.0.1:<port>`, in plain HTTP/1.0, waiting at most five seconds per read.
 pub fn http_get(address: &str, path: &str) -> Result<HttpAnswer> {
-    request(
-        address,
-        &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"),
-        b"",
-    )
+    http_send(address, ("GET", path), &[], b"")
 }
 
 /// `POST <path>` with a body, like [`http_get`].
 pub fn http_post(address: &str, path: &str, body: &[u8]) -> Result<HttpAnswer> {
-    let length = body.len();
-    let head =
-        format!("POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n");
-    request(address, &head, body)
+    http_send(address, ("POST", path), &[], body)
 }
 
-fn request(address: &str, head: &str, body: &[u8]) -> Result<HttpAnswer> {
+/// Any method and path, with more headers, like [`http_get`].
+pub fn http_send(
+    address: &str,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<HttpAnswer> {
+    let length = body.len();
+    let mut head =
+        format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
     let target: SocketAddr = address.parse().context("reading an IP address and port")?;
     let mut connection = TcpStream::connect_timeout(&target, TIMEOUT)
         .with_context(|| format!("connecting to {address}"))?;
@@ -60,6 +77,7 @@ fn request(address: &str, head: &str, body: &[u8]) -> Result<HttpAnswer> {
         .and_then(|word| word.get(..3)?.parse().ok());
     Ok(HttpAnswer {
         status: status.context("an answer without a status")?,
+        head: head.to_owned(),
         body: body.to_owned(),
     })
 }

@@ -41,6 +41,11 @@ for name, group in pairs(groups) do
   if state_keys[name] then
     counts = redis.call('HMGET', state_keys[name], 'done', 'dead', 'vanished', 'recreated', 'floor')
   end
+  -- More than can be counted: what was published and is neither settled nor pending.
+  if exact == 0 then
+    local settled = tonumber(counts[1] or 0) + tonumber(counts[2] or 0) + tonumber(counts[3] or 0)
+    lag = math.max(lag, info['entries-added'] - settled - group['pending'])
+  end
   all[#all + 1] = {
     'name', name, 'consumers', consumers, 'pending', group['pending'], 'retrying', retrying,
     'undelivered', lag, 'exact', exact, 'oldest_undelivered', first and age_of(first[1]) or -1,
