@@ -8,16 +8,13 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use bus::{Bus, BusError};
+use bus::Bus;
 use common::Clock;
 use identity::Region;
-use stores::{Analytics, Features, Profiles, StoreError, UniqueProfiles};
+use stores::{Analytics, Features, Profiles, UniqueProfiles};
 use worker::http::{Problem, bearer_token, same_secret};
 
 use crate::{people, streams};
-
-/// When a caller is asked to come back, in seconds.
-const RETRY_AFTER_SECONDS: u32 = 2;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -67,26 +64,4 @@ async fn check_token(
 async fn unknown_path(uri: Uri) -> Problem {
     let detail = format!("there is no {}", uri.path());
     Problem::new(StatusCode::NOT_FOUND, "unknown_path", detail)
-}
-
-pub(crate) fn bus_problem(error: BusError) -> Problem {
-    tracing::warn!(%error, "the bus did not answer");
-    Problem::unavailable(
-        "bus_unavailable",
-        "the bus does not answer",
-        RETRY_AFTER_SECONDS,
-    )
-}
-
-pub(crate) fn store_problem(error: StoreError) -> Problem {
-    tracing::warn!(%error, "the database did not answer");
-    Problem::unavailable(
-        "store_unavailable",
-        "the database does not answer",
-        RETRY_AFTER_SECONDS,
-    )
-}
-
-pub(crate) fn bad_request(code: &'static str, detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, code, detail)
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod people;
+mod problems;
 mod settings;
 mod streams;
 

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use stores::{Bucket, BucketQuery, Grain, IdentifierKey, PersonView};
 use worker::http::Problem;
 
-use crate::api::{Api, bad_request, store_problem};
+use crate::api::Api;
+use crate::problems::{bad_request, store_problem};
 
 /// Buckets in an answer at most.
 const BUCKETS_MAX: u32 = 10_000;

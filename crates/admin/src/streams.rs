@@ -7,7 +7,8 @@ use common::topics;
 use serde_json::{Value, json};
 use worker::http::Problem;
 
-use crate::api::{Api, bus_problem};
+use crate::api::Api;
+use crate::problems::bus_problem;
 
 /// `GET /api/streams/info`
 pub(crate) async fn info(State(api): State<Api>) -> Result<Json<Value>, Problem> {

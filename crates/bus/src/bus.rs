@@ -9,14 +9,16 @@ use common::{Clock, FieldSink, Message, RawFields, Topic};
 use redis_link::{InvalidServer, Link};
 use tokio_util::sync::CancellationToken;
 
-use crate::consumer::{SubscribeOptions, Subscription};
+use crate::consumer::Subscription;
 use crate::error::BusError;
 use crate::memory::MemoryServer;
 use crate::message_id::MessageId;
 use crate::metrics;
+use crate::once::Once;
+use crate::options::SubscribeOptions;
 use crate::overview::TopicOverview;
 use crate::redis::RedisServer;
-use crate::server::{Encoded, Once, Opened, Risk, Server, StoredMessage};
+use crate::server::{Encoded, Opened, Risk, Server, StoredMessage};
 
 /// The most messages in one call to a server; longer lists are split.
 const PUBLISH_CHUNK: usize = 500;

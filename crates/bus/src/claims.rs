@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::backoff::RetryPolicy;
-use crate::consumer::{DeliveryBatch, Member};
 use crate::error::BusError;
+use crate::member::{DeliveryBatch, Member};
 use crate::message_id::MessageId;
 use crate::metrics;
 use crate::server::{Claim, Delivery, Pending, PendingQuery, RETRYING, StoredMessage};

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use common::topics;
 use common::topics::TopicInfo;
 
-use crate::consumer::Member;
 use crate::error::BusError;
+use crate::member::Member;
 use crate::metrics;
 
 /// While stopping, how often it is asked whether the last batch is done.

@@ -14,9 +14,10 @@ use tokio::sync::Notify;
 use self::state::State;
 use crate::error::BusError;
 use crate::message_id::MessageId;
+use crate::once::Once;
 use crate::overview::TopicOverview;
 use crate::server::{
-    Claim, Claimed, Encoded, Fresh, Membership, Once, Opened, Pending, PendingQuery, Reader, Risk,
+    Claim, Claimed, Encoded, Fresh, Membership, Opened, Pending, PendingQuery, Reader, Risk,
     Server, StoredMessage,
 };
 use crate::settlement::{Settled, Settlement};

@@ -15,10 +15,11 @@ use redis_link::{Cmd, Durability, Link, Pipeline, Value, cmd, pipe};
 
 use crate::error::BusError;
 use crate::message_id::MessageId;
+use crate::once::{Once, OnceRule};
 use crate::overview::TopicOverview;
 use crate::server::{
-    Claim, Claimed, Encoded, Fresh, Membership, Once, OnceRule, Opened, Pending, PendingQuery,
-    RETRYING, Reader, Risk, Server, StoredMessage,
+    Claim, Claimed, Encoded, Fresh, Membership, Opened, Pending, PendingQuery, RETRYING, Reader,
+    Risk, Server, StoredMessage,
 };
 use crate::settlement::{Settled, Settlement};
 

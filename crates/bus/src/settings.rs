@@ -6,8 +6,8 @@ use redis_link::{InvalidServer, RedisServers, Role};
 
 use crate::backoff::RetryPolicy;
 use crate::bus::Bus;
-use crate::consumer::SubscribeOptions;
 use crate::error::BusError;
+use crate::options::SubscribeOptions;
 use crate::redis::RedisServer;
 use crate::server::Risk;
 

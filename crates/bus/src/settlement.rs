@@ -3,7 +3,7 @@
 use common::RawFields;
 
 use crate::message_id::MessageId;
-use crate::server::Once;
+use crate::once::Once;
 
 /// What becomes of one message that was not simply done.
 #[derive(Debug, Clone, PartialEq, Eq)]

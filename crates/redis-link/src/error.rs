@@ -74,3 +74,17 @@ impl LinkError {
         ))
     }
 }
+
+/// Settings that do not name a Redis server.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid redis server: {0}")]
+pub struct InvalidServer(String);
+
+impl InvalidServer {
+    pub(crate) fn of_url(error: &RedisError) -> Self {
+        Self(format!(
+            "{error}; allowed are redis://[user:password@]host[:port][/db], rediss:// for TLS and \
+             redis+unix:///path"
+        ))
+    }
+}

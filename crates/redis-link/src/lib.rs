@@ -11,7 +11,7 @@ mod link;
 mod servers;
 
 pub use durability::Durability;
-pub use error::LinkError;
+pub use error::{InvalidServer, LinkError};
 pub use link::{Link, Script};
 pub use redis::{Cmd, Pipeline, Value, cmd, pipe};
-pub use servers::{InvalidServer, RedisServers, Role};
+pub use servers::{RedisServers, Role};

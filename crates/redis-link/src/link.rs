@@ -11,8 +11,7 @@ use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, Value};
 use tokio::sync::Mutex;
 
-use crate::error::LinkError;
-use crate::servers::InvalidServer;
+use crate::error::{InvalidServer, LinkError};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{IntoConnectionInfo as _, RedisError};
+use redis::IntoConnectionInfo as _;
 
+use crate::error::InvalidServer;
 use crate::link::Link;
 
 /// What a Redis server is used for. Roles may live on different servers.
@@ -16,20 +17,6 @@ pub enum Role {
     Feedback,
     /// View counters and estimates for analytics.
     Views,
-}
-
-/// Settings that do not name a Redis server.
-#[derive(Debug, thiserror::Error)]
-#[error("invalid redis server: {0}")]
-pub struct InvalidServer(String);
-
-impl InvalidServer {
-    pub(crate) fn of_url(error: &RedisError) -> Self {
-        Self(format!(
-            "{error}; allowed are redis://[user:password@]host[:port][/db], rediss:// for TLS and \
-             redis+unix:///path"
-        ))
-    }
 }
 
 /// The Redis servers.

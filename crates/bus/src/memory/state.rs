@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use common::{RawFields, UnixMillis};
 
 use crate::message_id::MessageId;
-use crate::server::{Claim, Claimed, Membership, Once, OnceRule, StoredMessage};
+use crate::once::{Once, OnceRule};
+use crate::server::{Claim, Claimed, Membership, StoredMessage};
 
 #[derive(Debug, Default)]
 pub(super) struct State {

@@ -43,7 +43,12 @@ fn build() -> Result<PathsByName> {
         other => other,
     };
     let cargo = environment("CARGO").unwrap_or_else(|| "cargo".to_owned());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What Cargo says to this test would make it build again what depends on it (`ring` does).
+    for name in own_variables() {
+        command.env_remove(name);
+    }
+    let output = command
         .args(["build", "--workspace", "--bins", "--profile", profile])
         .args([
             "--message-format",
@@ -61,6 +66,21 @@ fn build() -> Result<PathsByName> {
         .lines()
         .filter_map(executable)
         .collect())
+}
+
+/// The variables by which Cargo tells a test about its own package.
+fn own_variables() -> impl Iterator<Item = String> {
+    std::env::vars().map(|(name, _)| name).filter(|name| {
+        [
+            "CARGO_MANIFEST_",
+            "CARGO_PKG_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+            "CARGO_PRIMARY_",
+        ]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+    })
 }
 
 /// The executable that a line of Cargo's report is about, with the name of its binary.
