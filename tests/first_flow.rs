@@ -193,7 +193,7 @@ async fn bad_input_gets_a_clear_answer_and_stops_nothing() -> Result<()> {
     let results: Value = serde_json::from_str(&answer.body)?;
     for (index, event) in events.iter().enumerate() {
         let status = results.pointer(&format!("/results/{index}/status"));
-        assert_eq!(status, Some(&json!("rejected")), "{:.100}", event);
+        assert_eq!(status, Some(&json!("rejected")), "{event:.100}");
     }
     for payload in unnormal_payloads() {
         let event = format!(r#"{{"brand_id":"acme","event_type":"purchase","payload":{payload}}}"#);
@@ -265,66 +265,41 @@ async fn what_others_write_and_cannot_be_normalised_is_rejected_with_its_reason(
     Ok(())
 }
 
+/// What `redis-cli XADD` puts into a stream: its name, then names and values in turn.
+const POISON: [(&str, &str); 5] = [
+    ("events.raw", "brand_id acme"),
+    ("events.raw", "event_id 7 brand_id - payload x"),
+    ("events.raw", "\u{1} \u{1}"),
+    ("events.normalized", "surprise 1"),
+    (
+        "events.normalized",
+        "event_id 018f3a52-0000-7000-8000-000000000001 brand_id acme event_type purchase \
+         profile_id 018f3a52-0000-7000-8000-000000000002 identifiers [] \
+         normalized_payload {\"amount_minor\":\"much\"} timestamp 2026-01-01T00:00:00Z",
+    ),
+];
+/// What another program writes by hand may have its own time stamps, and counts.
+const BY_HAND: &str = "event_id 018f3a52-0000-7000-8000-000000000001 brand_id acme \
+     event_type page_view payload {} timestamp 852076800";
+
+fn add(stack: &Stack, stream: &str, fields: &str) -> Result<()> {
+    let command: Vec<&str> = ["XADD", stream, "*"]
+        .into_iter()
+        .chain(fields.split_whitespace())
+        .collect();
+    redis_cli(stack.redis.url(), &command).map(drop)
+}
+
 #[tokio::test]
 async fn poison_in_a_stream_becomes_a_dead_letter_and_its_neighbours_are_processed() -> Result<()> {
     let Some(redis) = or_skip("redis-server", RedisServer::start()) else {
         return Ok(());
     };
     let stack = Stack::start(redis, sqlite()?, &[]).await?;
-    let id = "018f3a52-0000-7000-8000-000000000001";
-    for (stream, fields) in [
-        ("events.raw", vec!["brand_id", "acme"]),
-        (
-            "events.raw",
-            vec!["event_id", "7", "brand_id", "", "payload", "x"],
-        ),
-        ("events.raw", vec!["\u{1}", "\u{1}"]),
-        ("events.normalized", vec!["surprise", "1"]),
-        (
-            "events.normalized",
-            vec![
-                "event_id",
-                id,
-                "brand_id",
-                "acme",
-                "event_type",
-                "purchase",
-                "profile_id",
-                "",
-                "identifiers",
-                "[]",
-                "normalized_payload",
-                "{\"amount_minor\":\"much\"}",
-                "timestamp",
-                "2026-01-01T00:00:00Z",
-            ],
-        ),
-    ] {
-        let command: Vec<&str> = ["XADD", stream, "*"]
-            .into_iter()
-            .chain(fields.iter().copied())
-            .collect();
-        redis_cli(stack.redis.url(), &command)?;
+    for (stream, fields) in POISON {
+        add(&stack, stream, fields)?;
     }
-    // What another program writes by hand may have its own time stamps, and counts.
-    redis_cli(
-        stack.redis.url(),
-        &[
-            "XADD",
-            "events.raw",
-            "*",
-            "event_id",
-            id,
-            "brand_id",
-            "acme",
-            "event_type",
-            "page_view",
-            "payload",
-            "{}",
-            "timestamp",
-            "852076800",
-        ],
-    )?;
+    add(&stack, "events.raw", BY_HAND)?;
     let mut sender = Sender::new(&stack.api, "cdnow");
     for batch in cdnow().chunks(500).take(2) {
         sender.send(batch)?;
@@ -332,13 +307,9 @@ async fn poison_in_a_stream_becomes_a_dead_letter_and_its_neighbours_are_process
     stack.wait_drained(DRAINED).await?;
     sender.ledger.check(&stack, "cdnow").await?;
     for (stream, letters) in [("events.raw.dlq", "3"), ("events.normalized.dlq", "2")] {
-        assert_eq!(
-            redis_cli(stack.redis.url(), &["XLEN", stream])?.trim(),
-            letters,
-            "{stream}"
-        );
+        let length = redis_cli(stack.redis.url(), &["XLEN", stream])?;
+        assert_eq!(length.trim(), letters, "{stream}");
     }
-    let views = stack.stores()?.2;
     let query = stores::BucketQuery {
         brand_id: common::BrandId::new("acme")?,
         grain: stores::Grain::Day,
@@ -347,7 +318,7 @@ async fn poison_in_a_stream_becomes_a_dead_letter_and_its_neighbours_are_process
         to: common::UnixMillis(i64::MAX),
         limit: 10,
     };
-    let buckets = views.buckets(&query).await?;
+    let buckets = stack.stores()?.2.buckets(&query).await?;
     assert_eq!(buckets.iter().map(|bucket| bucket.events).sum::<i64>(), 1);
     Ok(())
 }

@@ -41,8 +41,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The dependencies of each crate of the workspace, by kind: normal, or for tests only.
-fn dependencies() -> Result<BTreeMap<String, Vec<(String, bool)>>> {
+/// A crate's name, and whether it is for tests only.
+type Dependency = (String, bool);
+
+/// The dependencies of each crate of the workspace.
+fn dependencies() -> Result<BTreeMap<String, Vec<Dependency>>> {
     let output = Command::new(env!("CARGO"))
         .args([
             "metadata",

@@ -19,7 +19,7 @@ fn a_bad_url_is_refused_without_its_password() -> Result<()> {
             ("DATABASE_URL", "postgres://user:hunter2@host:port/x"),
             (
                 "DATABASE_URL",
-                "postgres://user:hunter2@host/x?sslmode=hunter2",
+                "postgres://host/x?password=hunter2&sslmode=never",
             ),
             ("DATABASE_URL", "hunter2"),
         ] {

@@ -48,8 +48,8 @@ async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
             .await;
         ready.context("connecting to the profile store")?;
         // Not its own input: that shrinks only while it works.
-        let normalized = backlog(&[EventsNormalized::INFO]).watched(worker);
-        let normalizer = Normalizer::new(Profiles::new(database), normalized, clock, &config);
+        let downstream = backlog(&[EventsNormalized::INFO]).watched(worker);
+        let normalizer = Normalizer::new(Profiles::new(database), downstream, clock, &config);
         worker.stage(&bus, config.bus.subscribe_options(), normalizer);
     }
     Ok(())

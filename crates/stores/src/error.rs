@@ -2,6 +2,7 @@
 
 use common::Unavailable;
 use redis_link::LinkError;
+use sqlx::error::DatabaseError;
 
 /// A store operation that gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +67,7 @@ impl StoreError {
     /// [`StoreError::of`] for the first call: an unknown user or database is final then. Later it
     /// may be a password that is being changed, and is waited for.
     pub(crate) fn at_start(doing: &'static str, source: sqlx::Error) -> Self {
-        let code = source.as_database_error().and_then(|error| error.code());
+        let code = source.as_database_error().and_then(DatabaseError::code);
         let code = code.as_deref().unwrap_or_default();
         if SETTINGS_CLASSES
             .iter()

@@ -3,6 +3,7 @@
 mod rows;
 mod settings;
 
+use std::error::Error;
 use std::time::Duration;
 
 use common::Unavailable;
@@ -53,8 +54,10 @@ impl Engine {
             }
             None => return Err(StoreError::Settings("it is not a URL".to_owned())),
         };
-        let problem = |error: sqlx::Error| StoreError::Settings(error.to_string());
-        options.map(|()| engine).map_err(problem)
+        // What is around the cause says no more than that it is about settings.
+        options
+            .map(|()| engine)
+            .map_err(|error| StoreError::Settings(root_cause(&error)))
     }
 }
 
@@ -152,6 +155,10 @@ impl Database {
     pub(crate) fn rows(&self, columns: &[Column]) -> Rows {
         Rows::new(self.engine, columns)
     }
+}
+
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    error.source().map_or_else(|| error.to_string(), root_cause)
 }
 
 /// Runs a statement whose only parameter is the rows it selects from.

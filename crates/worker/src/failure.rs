@@ -1,6 +1,11 @@
-//! Errors of stages and tasks: is a dependency down, and how to say it.
+//! Errors: bad settings, dependencies that are down, and how to say what went wrong.
 
 use common::Unavailable;
+
+/// Settings that cannot be used: which one, and what is allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
 
 /// The dependency that is down, if that is what an error comes from.
 pub(crate) fn unavailable(error: &anyhow::Error) -> Option<&Unavailable> {

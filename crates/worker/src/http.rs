@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::life::ConfigError;
+use crate::failure::ConfigError;
 
 /// An error answer, RFC 9457. `code` is stable; clients decide by it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,9 +22,9 @@ mod telemetry;
 mod waiting;
 
 pub use clock::SystemClock;
-pub use failure::explain;
+pub use failure::{ConfigError, explain};
 pub use health::Health;
-pub use life::{ConfigError, Worker, main};
+pub use life::{Worker, main};
 pub use parsing::{EXIT_USAGE, parse};
 pub use processor::{Batch, Processor, Received, Verdicts};
 pub use settings::{LogFormat, WorkerConfig, WorkerSettings};

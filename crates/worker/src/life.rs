@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::{explain, unavailable};
+use crate::failure::{ConfigError, explain, unavailable};
 use crate::health::Health;
 use crate::parsing::{EXIT_USAGE, parse, say};
 use crate::processor::Processor;
@@ -20,11 +20,6 @@ use crate::signals::Signals;
 use crate::stage::Stage;
 use crate::waiting::Backoff;
 use crate::{ops, telemetry};
-
-/// Settings that cannot be used: which one, and what is allowed.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(pub String);
 
 /// A running worker.
 #[derive(Debug)]

@@ -56,8 +56,8 @@ fn line_of(command: &clap::Command, error: &clap::Error) -> String {
     };
     let invalid = error.kind() == ErrorKind::ValueValidation;
     let example = argument.and_then(|argument| argument.get_default_values().first());
-    if let Some(example) = example.filter(|_| invalid) {
-        line.push_str(&format!("; allowed is, for example, {}", example.display()));
+    if let Some(example) = example.filter(|_| invalid && !line.contains("allowed")) {
+        line = format!("{line}; allowed is, for example, {}", example.display());
     }
     line
 }

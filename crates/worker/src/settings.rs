@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::life::ConfigError;
+use crate::failure::ConfigError;
 
 /// All settings of one kind of worker.
 pub trait WorkerConfig: Parser {

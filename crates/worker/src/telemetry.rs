@@ -4,7 +4,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::UtcTime;
 
-use crate::life::ConfigError;
+use crate::failure::ConfigError;
 use crate::settings::{LogFormat, WorkerSettings};
 
 /// Bounds of the histograms, in seconds or messages.

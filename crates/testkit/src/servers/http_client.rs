@@ -49,7 +49,7 @@ pub fn http_send(
     let mut head =
         format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
     let target: SocketAddr = address.parse().context("reading an IP address and port")?;

@@ -1,9 +1,11 @@
 //! A bus that is down for a while costs time and nothing else.
 
 use anyhow::Result;
+use common::Topic as _;
 use testkit::servers::{RedisServer, eventually_async, or_skip};
 
 use crate::bench::{Bench, Running, SOON, short_lease};
+use crate::notes::Notes;
 use crate::scripted::{Scripted, all_done};
 
 /// A stage with a batch in the processor, on a server that can be killed.
@@ -78,6 +80,24 @@ async fn a_stage_that_is_stopped_while_the_bus_is_down_ends_and_its_batch_comes_
     let mut repeats = attempts.iter().flat_map(|attempt| &attempt.repeat);
     assert!(repeats.all(|repeat| *repeat));
     Ok(())
+}
+
+#[tokio::test]
+async fn a_stage_that_has_nothing_to_do_says_that_its_topic_cannot_be_read() -> Result<()> {
+    let Some(work) = AtWork::start().await? else {
+        return Ok(());
+    };
+    work.processor.open_gate();
+    work.bench.all_done(50).await?;
+    assert!(work.stage.health.reasons().is_empty());
+    work.server.kill()?;
+    let topic = Notes::INFO.name;
+    let reason = async || work.stage.health.reasons().remove(topic);
+    let why = eventually_async("the stage to say so", SOON, reason).await?;
+    assert!(why.contains("redis is unavailable"), "{why}");
+    work.server.restart()?;
+    let ready = async || work.stage.health.reasons().is_empty().then_some(());
+    eventually_async("the stage to be ready", SOON, ready).await
 }
 
 #[tokio::test]

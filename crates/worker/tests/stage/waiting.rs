@@ -14,6 +14,7 @@ use crate::scripted::{Scripted, all_done, has_any};
 
 on_both_back_ends! {
     a_stage_waits_for_what_is_down_says_why_and_counts_no_attempt,
+    after_an_attempt_that_failed_every_message_of_the_batch_is_a_repeat,
     a_dependency_that_is_down_is_told_from_a_culprit_while_a_batch_is_taken_apart,
     the_lease_is_renewed_while_a_stage_waits_and_nobody_else_gets_the_batch,
 }
@@ -80,6 +81,35 @@ async fn a_stage_waits_for_what_is_down_says_why_and_counts_no_attempt(bench: Be
             assert!(attempt.notes.iter().all(|(_, deliveries)| *deliveries == 1));
             assert_eq!(attempt.notes.len(), 20, "nothing was taken apart");
         }
+        stage.stop.cancel();
+        stage.ended().await?;
+    }
+    Ok(())
+}
+
+/// A commit may have taken place although its answer got lost.
+async fn after_an_attempt_that_failed_every_message_of_the_batch_is_a_repeat(
+    bench: Bench,
+) -> Result<()> {
+    for error in [|| Error::new(refused()), || anyhow!("something else")] {
+        let (is_first, _) = switch(true);
+        let processor = Scripted::new(&bench.clock, move |_| {
+            if is_first.swap(false, Ordering::Relaxed) {
+                return Err(error());
+            }
+            Ok(Verdicts::all_done())
+        });
+        let before = bench.group().await.map_or(0, |group| group.done);
+        bench.publish(0..8).await?;
+        let stage = bench.run(options(), &processor);
+        bench.all_done(before + 8).await?;
+        let attempts = processor.attempts();
+        let [first, later @ ..] = attempts.as_slice() else {
+            panic!("no attempt");
+        };
+        assert_eq!(first.repeat, [false; 8]);
+        let repeats: Vec<bool> = later.iter().flat_map(|one| one.repeat.clone()).collect();
+        assert_eq!(repeats, [true; 8]);
         stage.stop.cancel();
         stage.ended().await?;
     }
