@@ -6,7 +6,7 @@ use testkit::servers::{HttpAnswer, http_send, redis_database};
 
 use crate::running::{OWN_DATABASE, Running};
 
-const EVENT: &[u8] = br#"{"brand_id":"shop","event_type":"purchase","payload":{"user_id":"u1"}}"#;
+const EVENT: &[u8] = br#"{"brand_id":"shop","event_type":"page_view","payload":{"user_id":"u1"}}"#;
 
 fn post(worker: &Running, headers: &[(&str, &str)]) -> Result<HttpAnswer> {
     http_send(&worker.api, ("POST", "/v1/events"), headers, EVENT)

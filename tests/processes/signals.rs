@@ -10,7 +10,7 @@ use crate::running::{OWN_DATABASE, Running, SOON, WORKERS};
 
 /// A grace that no test outlives.
 const LONG: (&str, &str) = ("GRACE_MS", "3600000");
-const EVENT: &str = r#"{"brand_id":"shop","event_type":"purchase","payload":{"user_id":"u1"}}"#;
+const EVENT: &str = r#"{"brand_id":"shop","event_type":"page_view","payload":{"user_id":"u1"}}"#;
 
 #[test]
 fn a_signal_while_a_worker_waits_for_its_servers_ends_it_in_good_order() -> Result<()> {

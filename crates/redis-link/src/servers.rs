@@ -40,7 +40,7 @@ pub struct RedisServers {
     #[arg(long, env = "REDIS_VIEWS_URL", hide_env_values = true, value_parser = checked_url)]
     redis_views_url: Option<String>,
     /// Host of the Redis server, when no URL is given
-    #[arg(long, env = "REDIS_HOST", default_value = "127.0.0.1")]
+    #[arg(long, env = "REDIS_HOST", default_value = "127.0.0.1", value_parser = checked_host)]
     redis_host: String,
     /// Port of the Redis server, when no URL is given
     #[arg(long, env = "REDIS_PORT", default_value_t = 6379)]
@@ -55,7 +55,7 @@ pub struct RedisServers {
     #[arg(long, env = "REDIS_DB", default_value_t = 0)]
     redis_db: u16,
     /// Milliseconds that a Redis command may take
-    #[arg(long, env = "REDIS_TIMEOUT_MS", default_value_t = 5000)]
+    #[arg(long, env = "REDIS_TIMEOUT_MS", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     redis_timeout_ms: u64,
 }
 
@@ -110,6 +110,12 @@ fn checked_url(url: &str) -> Result<String, InvalidServer> {
         Ok(_) => Ok(url.to_owned()),
         Err(error) => Err(InvalidServer::of_url(&error)),
     }
+}
+
+/// The host, if it can stand in a URL: an IPv6 address in brackets.
+fn checked_host(host: &str) -> Result<String, &'static str> {
+    let checked = checked_url(&format!("redis://{host}")).map(|_| host.to_owned());
+    checked.map_err(|_| "allowed are names, IPv4 addresses, and IPv6 addresses in brackets")
 }
 
 /// A text as it may stand in the user part of a URL (RFC 3986, unreserved characters kept).

@@ -106,7 +106,7 @@ mod tests {
     fn one_event_an_array_and_a_batch_are_told_apart() {
         for (text, events, sent) in [
             (r#"{"brand_id":"a"}"#, 1, false),
-            (r#" [{},{}] "#, 2, false),
+            (" [{},{}] ", 2, false),
             ("[]", 0, false),
             (r#"{"batch":[{},1,"x"]}"#, 3, false),
             (

@@ -188,9 +188,12 @@ mod tests {
         traceparent: None,
     };
 
+    fn raw(text: &str) -> Box<RawValue> {
+        serde_json::from_str(text).expect(text)
+    }
+
     fn read(text: &str) -> Result<RawEvent, Refused> {
-        let raw: Box<RawValue> = serde_json::from_str(text).expect(text);
-        parse(&raw, &CONTEXT)
+        parse(&raw(text), &CONTEXT)
     }
 
     #[test]
@@ -257,9 +260,9 @@ mod tests {
             (brand(r#""payload":{},"timestamp":{}"#), "invalid_timestamp"),
         ] {
             let refused = read(&text).expect_err(&text);
-            assert_eq!(refused.rejection.reason, reason, "{:.80}", text);
+            assert_eq!(refused.rejection.reason, reason, "{text:.80}");
             let named = text.starts_with('{').then_some("e");
-            assert_eq!(refused.event_id.as_deref(), named, "{:.80}", text);
+            assert_eq!(refused.event_id.as_deref(), named, "{text:.80}");
         }
         let text =
             format!(r#"{{"event_id":"{long}","brand_id":"a","event_type":"x","payload":{{}}}}"#);

@@ -6,7 +6,7 @@ use testkit::servers::eventually_async;
 
 use crate::bench::{Bench, SOON, options};
 use crate::notes::{Scribble, ScribbledNotes};
-use crate::scripted::{Scripted, all_done};
+use crate::scripted::Scripted;
 
 on_both_back_ends! {
     a_backlog_is_processed_in_full_batches_and_each_message_once,
@@ -18,7 +18,7 @@ async fn a_backlog_is_processed_in_full_batches_and_each_message_once(bench: Ben
     let usual = SubscribeOptions::default().batch_max;
     assert_eq!(usual, options().batch_max);
     bench.publish(0..1_300).await?;
-    let processor = Scripted::new(&bench.clock, all_done);
+    let processor = Scripted::finishing(&bench.clock);
     let stage = bench.run(options(), &processor);
     bench.all_done(1_300).await?;
 
@@ -41,7 +41,7 @@ async fn what_cannot_be_decoded_is_a_dead_letter_at_once_and_its_neighbours_are_
         .publish::<ScribbledNotes>(&[Scribble("seven"), Scribble("-1")])
         .await?;
     bench.publish(7..10).await?;
-    let processor = Scripted::new(&bench.clock, all_done).gated();
+    let processor = Scripted::finishing(&bench.clock).gated();
     let _stage = bench.run(options(), &processor);
     // At once: the neighbours are still being processed.
     let group = bench
@@ -79,7 +79,7 @@ async fn a_batch_of_nothing_that_can_be_decoded_is_not_shown_to_the_processor(
         .bus
         .publish::<ScribbledNotes>(&[Scribble(""), Scribble("one")])
         .await?;
-    let processor = Scripted::new(&bench.clock, all_done);
+    let processor = Scripted::finishing(&bench.clock);
     let _stage = bench.run(options(), &processor);
     let dead = async || bench.group().await.ok().filter(|group| group.dead == 2);
     let group = eventually_async("two dead letters", SOON, dead).await?;

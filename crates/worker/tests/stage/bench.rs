@@ -170,6 +170,13 @@ impl Bench {
         Ok(())
     }
 
+    /// The only dead letter.
+    pub(crate) async fn dead_letter(&self) -> Result<(String, DeadLetter)> {
+        let mut letters = self.dead_letters().await?;
+        ensure!(letters.len() == 1, "{letters:?}");
+        letters.pop().context("no dead letter")
+    }
+
     /// The dead letters, with the number of each note as it was published.
     pub(crate) async fn dead_letters(&self) -> Result<Vec<(String, DeadLetter)>> {
         let stream = format!("{}{DEAD_LETTER_SUFFIX}", Notes::INFO.name);

@@ -6,7 +6,7 @@ use testkit::servers::{RedisServer, eventually_async, or_skip};
 
 use crate::bench::{Bench, Running, SOON, short_lease};
 use crate::notes::Notes;
-use crate::scripted::{Scripted, all_done};
+use crate::scripted::Scripted;
 
 /// A stage with a batch in the processor, on a server that can be killed.
 struct AtWork {
@@ -23,7 +23,7 @@ impl AtWork {
         };
         let bench = Bench::at(server.url())?;
         bench.publish(0..50).await?;
-        let processor = Scripted::new(&bench.clock, all_done).gated();
+        let processor = Scripted::finishing(&bench.clock).gated();
         let stage = bench.run(short_lease(), &processor);
         let working = async || (!processor.attempts().is_empty()).then_some(());
         eventually_async("a batch at work", SOON, working).await?;
@@ -72,7 +72,7 @@ async fn a_stage_that_is_stopped_while_the_bus_is_down_ends_and_its_batch_comes_
     work.stage.ended().await?;
     work.server.restart()?;
 
-    let staying = Scripted::new(&work.bench.clock, all_done);
+    let staying = Scripted::finishing(&work.bench.clock);
     let _peer = work.bench.run(short_lease(), &staying);
     work.bench.all_done(50).await?;
     assert!(staying.successes().into_keys().eq(0..50));

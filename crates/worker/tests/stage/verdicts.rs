@@ -59,10 +59,7 @@ async fn a_message_that_keeps_the_verdict_retry_is_given_up_with_the_processors_
         .await?;
     assert_eq!((group.done, group.backlog()), (9, 0));
     assert_eq!(processor.attempts_on(3).len(), 3);
-    let letters = bench.dead_letters().await?;
-    let [(number, letter)] = letters.as_slice() else {
-        panic!("{letters:?}");
-    };
+    let (number, letter) = bench.dead_letter().await?;
     let facts = (number.as_str(), letter.reason.as_str(), letter.attempts);
     assert_eq!(facts, ("3", "too_early", 3));
     assert!(
@@ -89,17 +86,11 @@ async fn a_message_with_the_verdict_dead_letter_is_given_up_at_once(bench: Bench
     assert_eq!((group.done, group.backlog()), (8, 0));
     assert_eq!(processor.attempts().len(), 1);
     let letters = bench.dead_letters().await?;
-    let facts: Vec<(&str, &str, &str, u32)> = letters
-        .iter()
-        .map(|(number, letter)| {
-            let (reason, error) = (letter.reason.as_str(), letter.error.as_str());
-            (number.as_str(), reason, error, letter.attempts)
-        })
-        .collect();
-    let expected = [
-        ("0", "divisible", "by five", 1),
-        ("5", "divisible", "by five", 1),
-    ];
-    assert_eq!(facts, expected);
+    let numbers: Vec<&str> = letters.iter().map(|(number, _)| number.as_str()).collect();
+    assert_eq!(numbers, ["0", "5"]);
+    for (_, letter) in &letters {
+        let words = (letter.reason.as_str(), letter.error.as_str());
+        assert_eq!((words, letter.attempts), (("divisible", "by five"), 1));
+    }
     Ok(())
 }

@@ -10,7 +10,7 @@ use testkit::servers::eventually_async;
 use worker::Verdicts;
 
 use crate::bench::{Bench, SHORT, SOON, options, short_lease};
-use crate::scripted::{Scripted, all_done, has_any};
+use crate::scripted::{Scripted, has_any};
 
 on_both_back_ends! {
     a_stage_waits_for_what_is_down_says_why_and_counts_no_attempt,
@@ -104,9 +104,7 @@ async fn after_an_attempt_that_failed_every_message_of_the_batch_is_a_repeat(
         let stage = bench.run(options(), &processor);
         bench.all_done(before + 8).await?;
         let attempts = processor.attempts();
-        let [first, later @ ..] = attempts.as_slice() else {
-            panic!("no attempt");
-        };
+        let (first, later) = attempts.split_first().context("no attempt")?;
         assert_eq!(first.repeat, [false; 8]);
         let repeats: Vec<bool> = later.iter().flat_map(|one| one.repeat.clone()).collect();
         assert_eq!(repeats, [true; 8]);
@@ -161,7 +159,7 @@ async fn the_lease_is_renewed_while_a_stage_waits_and_nobody_else_gets_the_batch
     bench.publish(0..20).await?;
     let stage = bench.run(short_lease(), &waiting);
     stage.waits().await?;
-    let idle = Scripted::new(&bench.clock, all_done);
+    let idle = Scripted::finishing(&bench.clock);
     let _peer = bench.run(short_lease(), &idle);
     bench
         .group_when("three leases to pass", |group| {
