@@ -39,7 +39,11 @@ fn resolve_all(batches: &[&str]) -> (KnownProfiles, Vec<Resolution>) {
     for batch in batches {
         let events: Vec<Vec<ObservedIdentifier>> = batch
             .split(';')
-            .map(|event| event.split_whitespace().map(observed).collect())
+            .map(|event| {
+                let mut shown: Vec<_> = event.split_whitespace().map(observed).collect();
+                shown.sort_by_key(|observed| observed.identifier.kind);
+                shown
+            })
             .collect();
         let observations: Vec<Observation<'_>> = events
             .iter()
