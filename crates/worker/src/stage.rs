@@ -19,7 +19,7 @@ use crate::processor::{Batch, Processor, Received, Verdicts};
 use crate::settling;
 use crate::waiting::Backoff;
 
-/// How long an attempt may take. A server that took a call and never answers is down.
+/// How long an attempt may take.
 const ATTEMPT_LONGEST: Duration = Duration::from_mins(1);
 /// The most characters of an error that are kept with a message.
 const ERROR_CHARS_MAX: usize = 1_000;
@@ -187,11 +187,7 @@ impl<P: Processor> Work<P> {
         let result = tokio::time::timeout(ATTEMPT_LONGEST, attempt).await;
         metrics::processed(P::GROUP, started.elapsed());
         let Ok(result) = result else {
-            let detail = format_args!("no result within {ATTEMPT_LONGEST:?}");
-            return Err(Failure::Unavailable(Unavailable::new(
-                "a dependency",
-                detail,
-            )));
+            return Err(too_long(batch.messages.len()));
         };
         match result {
             Ok(Ok(verdicts)) => Ok(verdicts),
@@ -271,6 +267,19 @@ fn decode<T: Topic>(messages: Vec<Delivery>) -> (Batch<T>, Vec<Verdict>) {
         }
     }
     (batch, undecodable)
+}
+
+/// A batch may honestly take too long, so it is halved; a single message cannot, so a dependency
+/// took a call and never answers.
+fn too_long(messages: usize) -> Failure {
+    let error = format!("no result within {ATTEMPT_LONGEST:?}");
+    if messages > 1 {
+        return Failure::Failed {
+            reason: "timed_out",
+            error,
+        };
+    }
+    Failure::Unavailable(Unavailable::new("a dependency", error))
 }
 
 fn failure_of(error: &anyhow::Error) -> Failure {
