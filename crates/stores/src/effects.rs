@@ -259,18 +259,21 @@ impl Features {
             Column::Text("brand_id"),
             Column::Number("requested_at"),
         ]);
+        // Noted by a clock that was wrong: it must not silence anybody.
+        let far_ahead = now.0.saturating_add(now.0.saturating_sub(due.0));
         let statement = format!(
             "INSERT INTO prediction_requests (profile_id, brand_id, requested_at) \
              SELECT v.profile_id, v.brand_id, v.requested_at FROM {} WHERE true \
              ON CONFLICT (profile_id) DO UPDATE SET requested_at = excluded.requested_at \
              WHERE prediction_requests.requested_at <= $2 \
-                 OR prediction_requests.requested_at > excluded.requested_at \
+                 OR prediction_requests.requested_at > $3 \
              RETURNING profile_id, brand_id",
             rows.table(),
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(Rows::values(&values)?)
             .bind(due.0)
+            .bind(far_ahead)
             .fetch_all(connection)
             .await
             .map_err(|error| StoreError::of("noting prediction requests", error))?;

@@ -94,7 +94,8 @@ async fn a_server_that_was_killed_and_came_back_has_all_of_a_batch_or_nothing() 
 
 /// Waiting would not help: a worker that starts says so and ends.
 #[tokio::test]
-async fn a_database_or_a_user_that_is_not_there_is_refused() -> Result<()> {
+async fn a_database_or_a_user_that_is_not_there_is_final_at_start_and_waited_for_later()
+-> Result<()> {
     let Some(database) = postgres_database() else {
         return Ok(());
     };
@@ -106,17 +107,17 @@ async fn a_database_or_a_user_that_is_not_there_is_refused() -> Result<()> {
         format!("postgres://nobody_at_all:secret@{address}/{name}"),
     ] {
         let database = Database::open(&wrong, CONNECTIONS_MAX)?;
-        let failures = [
+        for failure in [
             database.ready().await.unwrap_err(),
             database.migrate().await.unwrap_err(),
-            apply(&Features::new(database.clone()), &[fact(1)], false)
-                .await
-                .unwrap_err(),
-        ];
-        for failure in failures {
+        ] {
             assert!(matches!(failure, StoreError::Refused { .. }), "{failure:?}");
             assert!(!failure.to_string().contains("secret"), "{failure}");
         }
+        // In the middle of a run it may be a password that is being changed: no event is to blame.
+        let features = Features::new(database);
+        let failure = apply(&features, &[fact(1)], false).await.unwrap_err();
+        assert!(failure.is_unavailable(), "{failure:?}");
     }
     Ok(())
 }

@@ -64,7 +64,10 @@ async fn predictions_are_asked_for_once_for_a_person_and_interval(bench: Bench) 
         (interval + 1, vec![1, 2, 3], vec![3]),
         (2 * interval, vec![1, 3], vec![1]),
         // A clock that goes backwards asks for nobody too often.
-        (0, vec![1, 2, 3, 4], vec![4]),
+        (interval + 2, vec![1, 2, 3, 4], vec![4]),
+        // A clock that was far ahead silences nobody once it is right again.
+        (10 * interval, vec![1], vec![1]),
+        (3 * interval, vec![1], vec![1]),
     ];
     let mut number = 0;
     for (millis, buyers, expected) in steps {
