@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use crate::duration;
 use crate::output::{Output, grouped, note};
-use batches::EVENTS_MAX;
+use common::limits::EVENTS_MAX;
 use input::Input;
 use poster::Poster;
 use progress::ProgressBar;

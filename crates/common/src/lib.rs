@@ -8,6 +8,7 @@ pub mod event_types;
 pub mod fields;
 pub mod ids;
 pub mod keys;
+pub mod limits;
 pub mod messages;
 pub mod time;
 pub mod topics;

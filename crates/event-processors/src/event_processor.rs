@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use bus::MessageId;
 use common::event_types::PURCHASE;
 use common::ids::check_text;
+use common::limits::AMOUNT_MINOR_MAX;
 use common::messages::{
     JsonText, NormalizedEvent, PredictionKind, PredictionRequest, RejectedEvent,
 };
@@ -26,9 +27,6 @@ use crate::metrics;
 
 /// The reason of a purchase whose order was counted before.
 const DUPLICATE_ORDER: &str = "duplicate_order";
-
-/// The largest amount that normal form has, in minor units.
-const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000_000;
 
 /// Applies events to features and analytics.
 pub(crate) struct EventProcessor {

@@ -245,8 +245,8 @@ fn publish_problem(error: &BusError) -> Problem {
 async fn limits() -> impl IntoResponse {
     Json(json!({
         "body_bytes_max": BODY_BYTES_MAX,
-        "events_max": body::EVENTS_MAX,
-        "event_bytes_max": event::EVENT_BYTES_MAX,
+        "events_max": common::limits::EVENTS_MAX,
+        "event_bytes_max": common::limits::EVENT_BYTES_MAX,
         "nesting_max": crate::rules::json_shape::DEPTH_MAX,
         "id_chars_max": common::ids::ID_CHARS_MAX,
     }))

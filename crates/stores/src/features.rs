@@ -174,12 +174,7 @@ impl Features {
             "SELECT {columns} FROM {} JOIN {table} t ON t.origin_id = v.origin_id",
             rows.table()
         );
-        let mut connection = self
-            .database
-            .pool()
-            .acquire()
-            .await
-            .map_err(|error| StoreError::of("connecting", error))?;
+        let mut connection = self.database.connection().await?;
         fetch_with(
             &mut connection,
             "reading features",

@@ -64,12 +64,7 @@ impl Outbox {
             "DELETE FROM outbox WHERE id IN (SELECT v.id FROM {})",
             rows.table()
         );
-        let mut connection = self
-            .database
-            .pool()
-            .acquire()
-            .await
-            .map_err(|error| StoreError::of("connecting", error))?;
+        let mut connection = self.database.connection().await?;
         fetch_with(
             &mut connection,
             "emptying the outbox",

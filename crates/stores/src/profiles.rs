@@ -94,7 +94,7 @@ impl Profiles {
         if identifiers.is_empty() {
             return Ok(known);
         }
-        let mut connection = self.connection().await?;
+        let mut connection = self.database.connection().await?;
         known.owners = self.owners(&mut connection, identifiers).await?;
         let roots: BTreeSet<ProfileId> = known.owners.values().map(|owner| owner.root_id).collect();
         if !roots.is_empty() {
@@ -308,11 +308,6 @@ impl Profiles {
         let values = Rows::values(&values)?;
         let rows = fetch_with(connection, "attaching identifiers", statement, values).await?;
         Ok(rows.len())
-    }
-
-    async fn connection(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Any>, StoreError> {
-        let connection = self.database.pool().acquire().await;
-        connection.map_err(|error| StoreError::of("connecting", error))
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::Unavailable;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::Migrator;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Transaction};
@@ -139,6 +140,12 @@ impl Database {
 
     pub(crate) fn pool(&self) -> &AnyPool {
         &self.pool
+    }
+
+    /// One connection, for statements that are no transaction.
+    pub(crate) async fn connection(&self) -> Result<PoolConnection<Any>, StoreError> {
+        let connection = self.pool.acquire().await;
+        connection.map_err(|error| StoreError::of("connecting", error))
     }
 
     /// Begins a transaction that will write. SQLite takes its one write lock at once: a

@@ -6,11 +6,11 @@ use anyhow::Context as _;
 use tokio::io::AsyncRead;
 use tokio::time::{Instant, timeout_at};
 
-use super::event::{EVENT_BYTES_MAX, Event, Prepared, Reject, prepare};
+use common::limits::EVENT_BYTES_MAX;
+
+use super::event::{Event, Prepared, Reject, prepare};
 use crate::bounded_lines::BoundedLines;
 
-/// The most events of one request, a limit of the service.
-pub(super) const EVENTS_MAX: u16 = 500;
 /// The most bytes of one request; the service takes 4 MiB.
 const REQUEST_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// How long events wait for more when the input is slow.

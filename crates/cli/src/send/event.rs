@@ -1,13 +1,11 @@
 //! One line of input, made into an event that can be sent.
 
+use common::limits::EVENT_BYTES_MAX;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::bounded_lines::{Line, count};
-
-/// The most bytes of one event, a limit of the service.
-pub(super) const EVENT_BYTES_MAX: usize = 256 * 1024;
 
 /// The name space of the ids of events that have none. Never changes: a file that is sent again
 /// must get the same ids.

@@ -2,14 +2,12 @@
 
 use axum::http::StatusCode;
 use common::UnixMillis;
+use common::limits::EVENTS_MAX;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use worker::http::Problem;
 
 use crate::rules::timestamp;
-
-/// Events in a request at most.
-pub(crate) const EVENTS_MAX: usize = 500;
 
 /// A body taken apart: the text of each event, not yet looked into.
 #[derive(Debug)]
@@ -55,7 +53,7 @@ pub(crate) fn parse(bytes: &[u8], now: UnixMillis) -> Result<Body<'_>, Problem> 
             ));
         }
     };
-    if body.events.len() > EVENTS_MAX {
+    if body.events.len() > usize::from(EVENTS_MAX) {
         let detail = format!("a request may have {EVENTS_MAX} events; split the batch");
         return Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -127,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_batch_of_events_is_refused_as_a_whole() {
-        let too_many = format!("[{}1]", "1,".repeat(EVENTS_MAX));
+        let too_many = format!("[{}1]", "1,".repeat(usize::from(EVENTS_MAX)));
         for (bytes, code) in [
             (&b""[..], "invalid_json"),
             (b"nonsense", "invalid_json"),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use common::event_types::PURCHASE;
 use common::ids::check_text;
+use common::limits::EVENT_BYTES_MAX;
 use common::messages::{JsonText, RawEvent};
 use common::{BrandId, EventId, EventType, UnixMillis};
 use serde::Deserialize;
@@ -13,9 +14,6 @@ use uuid::Uuid;
 use crate::rules::rejection::Rejection;
 use crate::rules::timestamp;
 use crate::rules::{json_shape, payload};
-
-/// Bytes of one event at most.
-pub(crate) const EVENT_BYTES_MAX: usize = 256 * 1024;
 
 /// What an event is read against.
 #[derive(Debug, Clone, Copy)]

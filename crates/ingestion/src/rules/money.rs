@@ -1,5 +1,6 @@
 //! Money in minor units of an ISO 4217 currency.
 
+use common::limits::AMOUNT_MINOR_MAX;
 use iso_currency::Currency;
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -7,10 +8,6 @@ use serde_json::Value;
 
 use super::decimal::{self, DecimalError};
 use super::rejection::{Rejection, excerpt};
-
-/// The largest amount, in minor units: ten trillion dollars. It keeps sums of 9,000 such amounts
-/// within 64 bits, and amounts within the 15 digits that a JSON number carries exactly.
-pub(crate) const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000_000;
 
 /// The amount had more digits than its currency has and was rounded half to even.
 pub(crate) const AMOUNT_ROUNDED: &str = "amount_rounded";

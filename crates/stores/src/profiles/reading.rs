@@ -78,7 +78,7 @@ impl Profiles {
             rows.table()
         );
         let values: Vec<(&ProfileId,)> = roots.iter().map(|root| (root,)).collect();
-        let mut connection = self.connection().await?;
+        let mut connection = self.database.connection().await?;
         let doing = "reading profiles";
         let mut people: BTreeMap<ProfileId, PersonView> = BTreeMap::new();
         for row in fetch_with(&mut connection, doing, statement, Rows::values(&values)?).await? {
