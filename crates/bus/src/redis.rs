@@ -1,5 +1,6 @@
 //! The bus on Redis Streams. The only place that names stream commands.
 
+mod claims;
 mod inspect;
 mod reply;
 mod scripts;
@@ -8,14 +9,15 @@ mod settle;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use common::FieldSink;
 use common::keys::{FailuresKey, GroupStateKey};
 use common::topics::TopicInfo;
-use common::{FieldSink, RawFields};
 use redis_link::{Cmd, Durability, Link, Pipeline, Value, cmd, pipe};
 
+use self::claims::{ClaimKinds, Texts, kind_of};
 use crate::error::BusError;
 use crate::message_id::MessageId;
-use crate::once::{Once, OnceRule};
+use crate::once::Once;
 use crate::overview::TopicOverview;
 use crate::server::{
     Claim, Claimed, Encoded, Fresh, Membership, Opened, Pending, PendingQuery, RETRYING, Reader,
@@ -111,17 +113,15 @@ impl Server for RedisServer {
         messages: &dyn Encoded,
         claims: &[Once],
     ) -> Result<Vec<Option<MessageId>>, BusError> {
-        let mut command = scripts::PUBLISH_ONCE.command(1 + claims.len());
+        let kinds = ClaimKinds::of(claims.iter().map(kind_of));
+        let mut command = scripts::PUBLISH_ONCE.command(1);
         command.arg(topic);
-        for claim in claims {
-            command.arg(&claim.key);
-        }
+        kinds.write(&mut command);
         let mut texts = Texts::default();
         for (number, claim) in claims.iter().enumerate() {
-            texts.0.clear();
+            kinds.write_claim(&mut command, Some(claim));
             messages.encode(number, &mut texts);
-            push_claim(&mut command, Some(claim));
-            command.arg(texts.0.len()).arg(&texts.0);
+            texts.write(&mut command);
         }
         let ids = self.link.run(&scripts::PUBLISH_ONCE, &command).await?;
         reply::array(ids)?
@@ -301,53 +301,10 @@ fn push_ids(command: &mut Cmd, ids: &[MessageId]) {
     }
 }
 
-/// Writes a claim as the scripts expect it: claimant, window and rule.
-fn push_claim(command: &mut Cmd, claim: Option<&Once>) {
-    let (claimant, window, rule) = match claim {
-        Some(claim) => (
-            claim.claimant,
-            millis(claim.window).max(1),
-            rule_name(claim.rule),
-        ),
-        None => ("", 0, ""),
-    };
-    command.arg(claimant).arg(window).arg(rule);
-}
-
-fn rule_name(rule: OnceRule) -> &'static str {
-    match rule {
-        OnceRule::Unclaimed => "unclaimed",
-        OnceRule::OtherClaimant => "other_claimant",
-    }
-}
-
 struct PipelineSink<'a>(&'a mut Pipeline);
 
 impl FieldSink for PipelineSink<'_> {
     fn field(&mut self, name: &str, value: &str) {
         self.0.arg(name).arg(value);
-    }
-}
-
-/// Names and values in turn, for scripts that must know their number first.
-#[derive(Default)]
-struct Texts(Vec<Vec<u8>>);
-
-impl FieldSink for Texts {
-    fn field(&mut self, name: &str, value: &str) {
-        self.0.push(name.as_bytes().to_vec());
-        self.0.push(value.as_bytes().to_vec());
-    }
-}
-
-impl Texts {
-    fn of(fields: &RawFields) -> Self {
-        Self(
-            fields
-                .0
-                .iter()
-                .flat_map(|(name, value)| [name.clone(), value.clone()])
-                .collect(),
-        )
     }
 }

@@ -9,13 +9,20 @@
 //! | `user:view:{userId}:{postId}` | string `1` | 24 h | `ingestion` | `ingestion` |
 //! | `pending:views` | set of post ids | none | `ingestion` | `view-syncer` |
 //! | `view:batch:lock` | string, owner token | lease | `view-syncer` | `view-syncer` |
-//! | `event:seen:{brandId}:{eventId}` | string, the last stage that published the event | `DEDUP_WINDOW_SECONDS` | `ingestion` | `ingestion` |
-//! | `merge:proposed:{requestId}` | string, the proposing group | 24 h | `ingestion` | `ingestion` |
 //! | `analytics:unique:{brandId}:{eventType}:{epochDay}` | HyperLogLog of profile ids | 400 days | `event-processors` | `admin`, `millrace` |
 //! | `bus:group:{topic}:{group}` | hash, see [`GroupStateKey`] | none | the bus | the bus, `admin` |
 //! | `bus:samples:{topic}` | sorted set of stream ids by entries added | none | the bus | the bus |
 //! | `bus:failures:{topic}:{group}` | hash, stream id to first failure and last reason | none | the bus | the bus, `admin` |
-//! | `bus:outbox:{messageId}` | string, the relay's name | 7 days | `event-processors` | `event-processors` |
+//! | `bus:claims:{windowMs}:{number}` | hash, what was claimed to who claimed it last | two windows | the bus | the bus |
+//!
+//! What is claimed has a name with a grammar too. It is a field of `bus:claims:…`, because a field
+//! takes half the memory and time of a key:
+//!
+//! | name | claimed by | window |
+//! |---|---|---|
+//! | `event:seen:{brandId}:{eventId}` | the last stage of `ingestion` that published the event | `DEDUP_WINDOW_SECONDS` |
+//! | `merge:proposed:{requestId}` | the proposing group | 24 h |
+//! | `bus:outbox:{messageId}` | the relay of `event-processors` | 7 days |
 //!
 //! A value inside a key that contains `:`, `%`, `{` or `}` is percent-encoded there, so that every
 //! key can be read back.
@@ -28,7 +35,7 @@ mod part;
 mod views;
 
 pub use analytics::UniqueProfilesKey;
-pub use bus::{FailuresKey, GroupStateKey, OutboxKey, StreamSamplesKey};
+pub use bus::{ClaimsKey, FailuresKey, GroupStateKey, OutboxKey, StreamSamplesKey};
 pub use events::{EventSeenKey, MergeProposedKey};
 pub use feedback::{FeedbackBatchKey, FeedbackBatchMetaKey, FeedbackBatchesIndexKey};
 pub use part::InvalidKey;

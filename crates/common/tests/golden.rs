@@ -83,7 +83,8 @@ fn read_as_every_type(key: &str) -> Vec<(&'static str, String)> {
         StreamSamplesKey,
         FailuresKey,
         OutboxKey,
-        MergeProposedKey
+        MergeProposedKey,
+        ClaimsKey
     );
     readings
         .into_iter()

@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use redis_link::Script;
 
 macro_rules! scripts {
-    ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $($part:literal),+;)*) => {
         $(
             $(#[$doc])*
             pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-                Script::new($file, concat!(include_str!("lua/prelude.lua"), include_str!($file)))
+                let source = concat!(include_str!("lua/prelude.lua"), $(include_str!($part)),+);
+                Script::new(stringify!($name), source)
             });
         )*
     };
@@ -19,11 +20,11 @@ scripts! {
     /// Creates a group where it is missing.
     OPEN_GROUP = "lua/open_group.lua";
     /// Claims and appends.
-    PUBLISH_ONCE = "lua/publish_once.lua";
+    PUBLISH_ONCE = "lua/claims.lua", "lua/publish_once.lua";
     /// Acknowledges.
     FINISH = "lua/finish.lua";
     /// Acknowledges and appends what the messages caused.
-    FINISH_WITH_OUTPUTS = "lua/finish_with_outputs.lua";
+    FINISH_WITH_OUTPUTS = "lua/claims.lua", "lua/finish_with_outputs.lua";
     /// Puts failed messages where retries wait.
     RETRY = "lua/retry.lua";
     /// Moves messages to the dead letters.

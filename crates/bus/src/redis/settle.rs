@@ -1,12 +1,13 @@
 //! Settling: each message in one script with all that belongs to it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use common::topics::DEAD_LETTER_SUFFIX;
 use redis_link::{Cmd, Link};
 
-use super::{Texts, failures_key, push_claim, push_ids, reply, scripts, state_key};
+use super::claims::{ClaimKinds, Texts, kind_of};
+use super::{failures_key, push_ids, reply, scripts, state_key};
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::server::{Membership, RETRYING};
@@ -14,6 +15,8 @@ use crate::settlement::{Output, Settled, Settlement, Verdict};
 
 /// The most messages in one call: Lua cannot unpack much more than 7,000 values.
 const CHUNK: usize = 500;
+/// The keys that [`push_group_keys`] writes.
+const GROUP_KEYS: usize = 3;
 /// How long dead letters are kept.
 const DEAD_LETTER_RETENTION: Duration = Duration::from_hours(30 * 24);
 
@@ -59,7 +62,7 @@ fn push_group_keys(command: &mut Cmd, member: &Membership) {
 }
 
 async fn finish(link: &Link, member: &Membership, ids: &[MessageId]) -> Result<u64, BusError> {
-    let mut command = scripts::FINISH.command(3);
+    let mut command = scripts::FINISH.command(GROUP_KEYS);
     push_group_keys(&mut command, member);
     command.arg(member.group);
     push_ids(&mut command, ids);
@@ -73,25 +76,34 @@ async fn finish_with_outputs(
     outputs: &HashMap<MessageId, Vec<&Output>>,
 ) -> Result<(u64, u64), BusError> {
     let caused = || ids.iter().filter_map(|id| outputs.get(id)).flatten();
-    let mut keys = Keys::default();
+    let mut streams: Vec<&str> = Vec::new();
     for output in caused() {
-        keys.index(output.topic);
-        if let Some(once) = &output.once {
-            keys.index(&once.key);
+        if !streams.contains(&output.topic) {
+            streams.push(output.topic);
         }
     }
-    let mut command = scripts::FINISH_WITH_OUTPUTS.command(3 + keys.names.len());
+    let kinds = ClaimKinds::of(
+        caused()
+            .filter_map(|output| output.once.as_ref())
+            .map(kind_of),
+    );
+    let mut command = scripts::FINISH_WITH_OUTPUTS.command(GROUP_KEYS + streams.len());
     push_group_keys(&mut command, member);
-    command.arg(&keys.names).arg(member.group);
+    command.arg(&streams).arg(member.group);
+    kinds.write(&mut command);
+    let mut texts = Texts::default();
     for id in ids {
         let outputs = outputs.get(id).map_or(&[][..], Vec::as_slice);
         command.arg(id.to_string()).arg(outputs.len());
         for output in outputs {
-            let claim = output.once.as_ref().map_or(0, |once| keys.index(&once.key));
-            command.arg(keys.index(output.topic)).arg(claim);
-            push_claim(&mut command, output.once.as_ref());
-            let texts = Texts::of(&output.fields);
-            command.arg(texts.0.len()).arg(&texts.0);
+            let before = streams.iter().take_while(|name| **name != output.topic);
+            command.arg(GROUP_KEYS + before.count() + 1);
+            kinds.write_claim(&mut command, output.once.as_ref());
+            for (name, value) in &output.fields.0 {
+                texts.push(name);
+                texts.push(value);
+            }
+            texts.write(&mut command);
         }
     }
     let mut counts = reply::array(link.run(&scripts::FINISH_WITH_OUTPUTS, &command).await?)?
@@ -102,27 +114,8 @@ async fn finish_with_outputs(
     Ok((done, published))
 }
 
-/// The keys of a script, each once, numbered as Lua numbers them after the group's three.
-#[derive(Default)]
-struct Keys {
-    names: Vec<String>,
-    indexes: BTreeMap<String, usize>,
-}
-
-impl Keys {
-    fn index(&mut self, name: &str) -> usize {
-        if let Some(index) = self.indexes.get(name) {
-            return *index;
-        }
-        self.names.push(name.to_owned());
-        let index = 3 + self.names.len();
-        self.indexes.insert(name.to_owned(), index);
-        index
-    }
-}
-
 async fn retry(link: &Link, member: &Membership, all: &[Verdict]) -> Result<u64, BusError> {
-    let mut command = scripts::RETRY.command(3);
+    let mut command = scripts::RETRY.command(GROUP_KEYS);
     push_group_keys(&mut command, member);
     command
         .arg(member.group)
@@ -137,7 +130,7 @@ async fn retry(link: &Link, member: &Membership, all: &[Verdict]) -> Result<u64,
 }
 
 async fn bury(link: &Link, member: &Membership, all: &[Verdict]) -> Result<u64, BusError> {
-    let mut command = scripts::DEAD.command(4);
+    let mut command = scripts::DEAD.command(GROUP_KEYS + 1);
     push_group_keys(&mut command, member);
     command.arg(format!("{}{DEAD_LETTER_SUFFIX}", member.topic));
     command

@@ -36,6 +36,17 @@ key! {
 }
 
 key! {
+    /// A hash from what was claimed to who claimed it last. There is one for each window,
+    /// so that a claim is remembered for one window at least, and for two at most.
+    ClaimsKey = "bus:claims:{windowMs}:{number}" {
+        /// How long claims are remembered, in milliseconds.
+        window_ms: u64,
+        /// How many windows there were since 1970.
+        number: u64
+    } "bus:claims"
+}
+
+key! {
     /// Claimed while a message of an outbox counts as published.
     OutboxKey = "bus:outbox:{messageId}" {
         /// The message's id in its outbox.

@@ -1,28 +1,28 @@
--- KEYS: stream, then the claim key of each message.
--- ARGV: for each message: claimant, window in ms, rule, number of texts, then names and values.
+-- KEYS: stream. ARGV: the kinds of claims, then for each message: its kind, what it claims, number of
+-- texts, then names and values.
 -- Gives for each message its id, or '' if its claim was taken. If a message cannot be appended,
 -- nothing is done.
-local ids, at = {}, 1
-for _ = 2, #KEYS do
-  local texts = tonumber(ARGV[at + 3])
-  local problem = append_problem(KEYS[1], texts)
+local stream = KEYS[1]
+local first = read_claim_kinds(1)
+local at = first
+while at <= #ARGV do
+  local texts = tonumber(ARGV[at + 2])
+  local problem = append_problem(stream, texts)
   if problem then return problem end
-  at = at + 4 + texts
+  announce(ARGV[at], ARGV[at + 1])
+  at = at + 3 + texts
 end
-at = 1
-for number = 2, #KEYS do
-  local claimant, window, rule, texts = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
-  local claimed
-  if rule == 'unclaimed' then
-    claimed = redis.call('SET', KEYS[number], claimant, 'NX', 'PX', window)
-  else
-    claimed = redis.call('SET', KEYS[number], claimant, 'PX', window, 'GET') ~= claimant
+look_up_claims()
+local ids = {}
+at = first
+while at <= #ARGV do
+  local next_at = at + 3 + tonumber(ARGV[at + 2])
+  local id = ''
+  if claim(ARGV[at], ARGV[at + 1]) then
+    id = call('XADD', stream, '*', unpack(ARGV, at + 3, next_at - 1))
   end
-  if claimed then
-    ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', unpack(ARGV, at + 4, at + 3 + texts))
-  else
-    ids[#ids + 1] = ''
-  end
-  at = at + 4 + texts
+  ids[#ids + 1] = id
+  at = next_at
 end
+keep_claims()
 return ids
