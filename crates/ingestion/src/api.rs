@@ -4,7 +4,6 @@ mod body;
 mod event;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -14,10 +13,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bus::{Bus, BusError, Once, OnceRule};
-use common::keys::EventSeenKey;
 use common::messages::RawEvent;
-use common::topics::EventsRaw;
 use common::{Clock, UnixMillis};
 use serde::Serialize;
 use serde_json::json;
@@ -25,49 +21,66 @@ use worker::http::{Problem, bearer_token, same_secret};
 
 use self::event::Refused;
 use crate::backlog::Backlog;
+use crate::group_commit::Publisher;
 use crate::metrics;
 use crate::settings::Config;
 
 /// Bytes of a request body at most.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Who claims an event when it is accepted.
-const CLAIMANT: &str = "ingestion";
 /// When a sender is asked to come back, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// The HTTP API.
 #[derive(Clone)]
 pub(crate) struct Api {
-    bus: Bus,
+    publisher: Publisher,
     backlog: Backlog,
     clock: Arc<dyn Clock>,
     keys: Arc<[String]>,
-    dedup_window: Duration,
+}
+
+/// What becomes of each event of a request, in its order.
+#[derive(Debug, Serialize)]
+struct Answers {
+    results: Vec<Answer>,
 }
 
 #[derive(Debug, Serialize)]
 struct Answer {
     event_id: Option<String>,
-    status: &'static str,
+    status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
 }
 
+/// What becomes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Accepted,
+    Duplicate,
+    Rejected,
+}
+
 impl Api {
-    pub(crate) fn new(bus: Bus, backlog: Backlog, clock: Arc<dyn Clock>, config: &Config) -> Self {
+    pub(crate) fn new(
+        publisher: Publisher,
+        backlog: Backlog,
+        clock: Arc<dyn Clock>,
+        config: &Config,
+    ) -> Self {
         let keys = config
             .api_keys
             .iter()
             .map(|key| key.trim().to_owned())
             .collect();
         Self {
-            bus,
+            publisher,
             backlog,
             clock,
             keys,
-            dedup_window: config.dedup_window(),
         }
     }
 
@@ -93,31 +106,6 @@ impl Api {
             detail,
         ))
     }
-
-    /// Claims and publishes each event in one step; gives for each whether it is new.
-    async fn publish(&self, events: &[RawEvent]) -> Result<Vec<bool>, Problem> {
-        let claims: Vec<Once> = events
-            .iter()
-            .map(|event| {
-                let (brand_id, event_id) = (event.brand_id.clone(), event.event_id);
-                Once {
-                    key: EventSeenKey { brand_id, event_id }.to_string(),
-                    claimant: CLAIMANT,
-                    window: self.dedup_window,
-                    rule: OnceRule::Unclaimed,
-                }
-            })
-            .collect();
-        let ids = self
-            .bus
-            .publish_once::<EventsRaw>(events, &claims)
-            .await
-            .map_err(|error| {
-                tracing::warn!(%error, "events were not accepted");
-                publish_problem(&error)
-            })?;
-        Ok(ids.iter().map(Option::is_some).collect())
-    }
 }
 
 async fn accept(
@@ -141,27 +129,40 @@ async fn accept(
         .get("traceparent")
         .and_then(|value| value.to_str().ok());
     let now = api.clock.now();
-    let events = read(&bytes, traceparent, now)?;
-    let new: Vec<RawEvent> = events
-        .iter()
-        .filter_map(|event| event.as_ref().ok().cloned())
-        .collect();
-    let mut accepted = api.publish(&new).await?.into_iter();
-    let answers: Vec<Answer> = events
-        .into_iter()
-        .map(|event| match event {
-            Ok(event) => accepted_answer(event, accepted.next().unwrap_or_default()),
-            Err(refused) => refused_answer(refused),
-        })
-        .collect();
-    for status in ["accepted", "duplicate", "rejected"] {
-        let events = answers
+    let mut events = Vec::new();
+    let mut results = Vec::new();
+    for event in read(&bytes, traceparent, now)? {
+        match event {
+            Ok(event) => {
+                results.push(accepted_answer(&event));
+                events.push(event);
+            }
+            Err(refused) => results.push(refused_answer(refused)),
+        }
+    }
+    let are_new = api.publisher.publish(events).await?;
+    let accepted = results
+        .iter_mut()
+        .filter(|answer| answer.status == Status::Accepted);
+    for (answer, is_new) in accepted.zip(are_new) {
+        if !is_new {
+            answer.status = Status::Duplicate;
+        }
+    }
+    count(&results);
+    Ok((StatusCode::ACCEPTED, Json(Answers { results })).into_response())
+}
+
+fn count(results: &[Answer]) {
+    let of = |status| {
+        results
             .iter()
             .filter(|answer| answer.status == status)
-            .count();
-        metrics::answered(status, events);
-    }
-    Ok((StatusCode::ACCEPTED, Json(json!({ "results": answers }))).into_response())
+            .count()
+    };
+    metrics::answered("accepted", of(Status::Accepted));
+    metrics::answered("duplicate", of(Status::Duplicate));
+    metrics::answered("rejected", of(Status::Rejected));
 }
 
 type Events = Vec<Result<RawEvent, Refused>>;
@@ -180,14 +181,11 @@ fn read(bytes: &[u8], traceparent: Option<&str>, now: UnixMillis) -> Result<Even
         .collect())
 }
 
-fn accepted_answer(event: RawEvent, is_new: bool) -> Answer {
-    let event_id = event
-        .client_event_id
-        .unwrap_or_else(|| event.event_id.to_string());
-    let status = if is_new { "accepted" } else { "duplicate" };
+fn accepted_answer(event: &RawEvent) -> Answer {
+    let client_event_id = event.client_event_id.clone();
     Answer {
-        event_id: Some(event_id),
-        status,
+        event_id: Some(client_event_id.unwrap_or_else(|| event.event_id.to_string())),
+        status: Status::Accepted,
         reason: None,
         message: None,
     }
@@ -196,7 +194,7 @@ fn accepted_answer(event: RawEvent, is_new: bool) -> Answer {
 fn refused_answer(refused: Refused) -> Answer {
     Answer {
         event_id: refused.event_id,
-        status: "rejected",
+        status: Status::Rejected,
         reason: Some(refused.rejection.reason),
         message: Some(refused.rejection.message),
     }
@@ -227,19 +225,6 @@ fn body_problem(rejection: &BytesRejection) -> Problem {
         "unreadable_body",
         rejection.body_text(),
     )
-}
-
-fn publish_problem(error: &BusError) -> Problem {
-    match error {
-        BusError::Unavailable(_) => {
-            let detail = "the event store does not answer; send the same request again";
-            Problem::unavailable("store_unavailable", detail, RETRY_AFTER_SECONDS)
-        }
-        BusError::GroupGone(_) | BusError::Refused(_) | BusError::Unsafe(_) => {
-            let detail = "the event store refused the events; send the same request again later";
-            Problem::unavailable("store_refused", detail, RETRY_AFTER_SECONDS)
-        }
-    }
 }
 
 async fn limits() -> impl IntoResponse {

@@ -2,6 +2,7 @@
 
 mod api;
 mod backlog;
+mod group_commit;
 mod metrics;
 mod normalizer;
 mod resolution;
@@ -19,6 +20,7 @@ use worker::{SystemClock, Worker};
 
 use crate::api::Api;
 use crate::backlog::Backlog;
+use crate::group_commit::group_commit;
 use crate::normalizer::Normalizer;
 use crate::settings::Config;
 
@@ -37,7 +39,9 @@ async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
     let backlog = |topics: &[_]| Backlog::new(&bus, topics, &config.bus);
     if config.role.serves_api() {
         let accepted = backlog(&[EventsRaw::INFO, EventsNormalized::INFO]).watched(worker);
-        let api = Api::new(bus.clone(), accepted, Arc::clone(&clock), &config);
+        let (publisher, group_commit) = group_commit(bus.clone(), config.dedup_window());
+        worker.task("group-commit", group_commit.run());
+        let api = Api::new(publisher, accepted, Arc::clone(&clock), &config);
         let address = worker.serve("api", config.address, api.router()).await?;
         tracing::info!(%address, "accepting events at POST /v1/events");
     }

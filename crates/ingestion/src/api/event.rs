@@ -119,7 +119,7 @@ fn check_purchase(event_type: &str, json: &str) -> Result<(), Rejection> {
     if event_type != PURCHASE {
         return Ok(());
     }
-    let fields = serde_json::from_str(json).map_err(|error| {
+    let fields = payload::fields_read::read(json).map_err(|error| {
         Rejection::new(
             "invalid_json",
             format!("payload is not a JSON object: {error}"),

@@ -1,5 +1,6 @@
 //! What a payload says in the same place whoever sent it: money and the order's id.
 
+pub(crate) mod fields_read;
 mod order_id;
 
 use common::event_types::PURCHASE;
@@ -331,6 +332,25 @@ mod tests {
     }
 
     proptest! {
+        /// The door reads a few fields, the normaliser all of them: they must agree.
+        #[test]
+        fn the_fields_that_are_read_decide_as_the_whole_payload_does(
+            entries in prop::collection::vec(
+                (prop::sample::select(vec![
+                    "amount", "amount_minor", "total", "price", "value", "currency", "order_id",
+                    "orderId", "transaction_id", "other", "Amount",
+                ]), "null|1|-2\\.5|\"9\\.99\"|\"EUR\"|\\{\"amount\":3,\"currency\":\"JPY\"\\}|\\[1\\]"),
+                0..6,
+            ),
+        ) {
+            let fields: Vec<String> =
+                entries.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+            let json = format!("{{{}}}", fields.join(","));
+            let whole = normalize(PURCHASE, serde_json::from_str(&json).expect(&json)).err();
+            let read = fields_read::read(&json).expect(&json);
+            prop_assert_eq!(normalize(PURCHASE, read).err(), whole);
+        }
+
         #[test]
         fn normalizing_twice_is_normalizing_once(
             field in prop::sample::select(AMOUNT_FIELDS.to_vec()),

@@ -9,7 +9,7 @@ use crate::rules::rejection::{Rejection, excerpt};
 /// The order's id in every normal purchase that has one.
 pub(super) const ORDER_ID: &str = "order_id";
 /// Where senders put an order's id, likeliest first.
-const ORDER_ID_FIELDS: [&str; 3] = [ORDER_ID, "orderId", "transaction_id"];
+pub(super) const ORDER_ID_FIELDS: [&str; 3] = [ORDER_ID, "orderId", "transaction_id"];
 
 /// White space around it is dropped. None when there is none: a purchase needs no order.
 pub(super) fn find(payload: &Map<String, Value>) -> Result<Option<String>, Rejection> {
