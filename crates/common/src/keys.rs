@@ -15,6 +15,7 @@
 //! | `bus:group:{topic}:{group}` | hash, see [`GroupStateKey`] | none | the bus | the bus, `admin` |
 //! | `bus:samples:{topic}` | sorted set of stream ids by entries added | none | the bus | the bus |
 //! | `bus:failures:{topic}:{group}` | hash, stream id to first failure and last reason | none | the bus | the bus, `admin` |
+//! | `bus:letters:{topic}` | hash, see [`LettersKey`] | none | the bus | the bus, `admin` |
 //! | `bus:outbox:{messageId}` | string, the relay's name | 7 days | `event-processors` | `event-processors` |
 //!
 //! A value inside a key that contains `:`, `%`, `{` or `}` is percent-encoded there, so that every
@@ -28,7 +29,7 @@ mod part;
 mod views;
 
 pub use analytics::UniqueProfilesKey;
-pub use bus::{FailuresKey, GroupStateKey, OutboxKey, StreamSamplesKey};
+pub use bus::{FailuresKey, GroupStateKey, LettersKey, OutboxKey, StreamSamplesKey};
 pub use events::{EventSeenKey, MergeProposedKey};
 pub use feedback::{FeedbackBatchKey, FeedbackBatchMetaKey, FeedbackBatchesIndexKey};
 pub use part::InvalidKey;
