@@ -114,7 +114,8 @@ fn article(letter: &DeadLetter) -> Markup {
             h3 { (letter.reason) " " code { (letter.id) } }
             p { (beginning(&letter.error, VALUE_BYTES_MAX)) }
             dl {
-                dt { "Given up" } dd { (letter.failed_at) " by " (letter.group) ", " (letter.worker) }
+                dt { "Given up" } dd { (letter.failed_at) }
+                dt { "By" } dd { (letter.group) ", " (letter.worker) }
                 dt { "First failure" } dd { (letter.first_failed_at) }
                 dt { "Deliveries" } dd { (letter.attempts) }
                 @if let Some(id) = letter.source_id { dt { "It was" } dd { code { (id) } } }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bus::{GroupAudit, GroupOverview, TopicAudit, TopicOverview};
+use common::topics;
 use maud::{Markup, html};
 
 use super::words::{ago, number};
@@ -64,9 +65,19 @@ fn row(topic: &TopicOverview, group: Option<&GroupOverview>) -> Markup {
                     oldest.map_or_else(|| "–".to_owned(), ago)))
                 (cell("Readers", unread, number(group.consumers)))
             } @else {
-                td role="cell" colspan="7" data-label="Readers" .quiet { "nobody reads it" }
+                td role="cell" colspan="7" data-label="Readers" .quiet {
+                    (unread(&topic.name))
+                }
             }
         }
+    }
+}
+
+/// Why a topic has no group.
+fn unread(name: &str) -> &'static str {
+    match topics::find(name) {
+        Some(topic) if !topic.groups.is_empty() => "its readers have not started yet",
+        Some(_) | None => "nobody reads it",
     }
 }
 

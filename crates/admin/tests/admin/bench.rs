@@ -24,6 +24,7 @@ pub(crate) struct Bench {
     pub(crate) process: WorkerProcess,
     pub(crate) bus: Bus,
     pub(crate) api: String,
+    ops: String,
     /// Emptied when dropped.
     database: Option<RedisDatabase>,
 }
@@ -41,6 +42,13 @@ impl Bench {
 
     /// On a Redis that the test looks after.
     pub(crate) fn on(redis: &str, variables: &[(&str, &str)]) -> Result<Self> {
+        let mut bench = Self::starting(redis, variables)?;
+        bench.process.wait_ready(&bench.ops, SOON)?;
+        Ok(bench)
+    }
+
+    /// [`Bench::on`] a Redis that need not be there yet.
+    pub(crate) fn starting(redis: &str, variables: &[(&str, &str)]) -> Result<Self> {
         let (ops, api) = (free_address()?, free_address()?);
         let mut all = vec![
             ("REDIS_URL", redis),
@@ -50,12 +58,11 @@ impl Bench {
             ("REDIS_TIMEOUT_MS", "1000"),
         ];
         all.extend_from_slice(variables);
-        let mut process = WorkerProcess::start("admin", &[], &all)?;
-        process.wait_ready(&ops, SOON)?;
         Ok(Self {
-            process,
+            process: WorkerProcess::start("admin", &[], &all)?,
+            ops: ops.clone(),
             bus: Bus::on_redis(redis, COMMAND_TIMEOUT)?,
-            api,
+            api: api.clone(),
             database: None,
         })
     }

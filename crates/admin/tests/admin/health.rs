@@ -94,3 +94,20 @@ async fn a_redis_that_hangs_does_not_make_its_health_hang() -> Result<()> {
     assert_eq!(at(&health?, "/connected"), false);
     Ok(())
 }
+
+#[tokio::test]
+async fn who_asks_while_redis_is_not_there_yet_gets_an_answer() -> Result<()> {
+    let Some(redis) = or_skip("redis-server", RedisServer::start()) else {
+        return Ok(());
+    };
+    redis.kill()?;
+    let bench = Bench::starting(redis.url(), &[])?;
+    let health = eventually("an answer", SOON, || bench.json(HEALTH).ok())?;
+    assert_eq!(at(&health, "/status"), "unhealthy");
+    assert!(bench.get("/")?.body.contains("Redis does not answer"));
+    redis.restart()?;
+    eventually("it to be healthy", SOON, || {
+        let health = bench.json(HEALTH).ok()?;
+        (at(&health, "/status") == "healthy").then_some(())
+    })
+}

@@ -19,6 +19,7 @@ async fn the_first_page_shows_streams_groups_letters_and_the_audit() -> Result<(
         "healthy",
         "balanced",
         "nobody reads it",
+        "its readers have not started yet",
         "There are none",
         "http-equiv=\"refresh\"",
     ] {
