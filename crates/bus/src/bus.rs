@@ -1,5 +1,7 @@
 //! The handle that everybody uses.
 
+mod operating;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

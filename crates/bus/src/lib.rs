@@ -5,10 +5,12 @@
 //! exactly once is offered here: outputs are published in the same atomic step that settles the
 //! message which caused them, and a message that may have been processed before says so.
 
+mod audit;
 mod backoff;
 mod bus;
 mod claims;
 mod consumer;
+mod dead_letter;
 mod error;
 mod housekeeping;
 mod in_hand;
@@ -17,6 +19,7 @@ mod memory;
 mod message_id;
 pub mod metrics;
 mod once;
+mod operating;
 mod options;
 mod overview;
 mod reading;
@@ -24,17 +27,21 @@ mod redis;
 mod server;
 mod settings;
 mod settlement;
+mod trouble;
 
+pub use audit::{GroupAudit, TopicAudit};
 pub use backoff::RetryPolicy;
 pub use bus::Bus;
 pub use consumer::{Consumer, Deliveries, Subscription};
+pub use dead_letter::{DeadLetter, Redriven};
 pub use error::BusError;
 pub use member::DeliveryBatch;
 pub use message_id::{InvalidMessageId, MessageId};
 pub use once::{Once, OnceRule};
+pub use operating::PendingMessage;
 pub use options::SubscribeOptions;
 pub use overview::{Count, GroupOverview, TopicOverview};
-pub use redis_link::{InvalidServer, RedisServers, Role};
+pub use redis_link::{InvalidServer, RedisServers, Role, ServerStatus};
 pub use server::{Delivery, Risk, StoredMessage};
 pub use settings::BusSettings;
 pub use settlement::{Output, Settled, Settlement, Verdict};

@@ -1,5 +1,6 @@
 //! The bus within one process: a small truth for tests and experiments, held to the same contract.
 
+mod operating;
 mod state;
 
 use std::fmt;

@@ -22,6 +22,12 @@ impl MessageId {
     /// Before every message.
     pub const ZERO: Self = Self { major: 0, minor: 0 };
 
+    /// After every message.
+    pub const MAX: Self = Self {
+        major: u64::MAX,
+        minor: u64::MAX,
+    };
+
     /// The lowest id above this one.
     #[must_use]
     pub fn next(self) -> Self {

@@ -13,6 +13,10 @@ pub const DONE: &str = "millrace_bus_done_total";
 pub const RETRIED: &str = "millrace_bus_retried_total";
 /// Messages moved to the dead letters; counter. Alert on any.
 pub const DEAD: &str = "millrace_bus_dead_total";
+/// Dead letters published again; counter; `topic`.
+pub const REDRIVEN: &str = "millrace_bus_redriven_total";
+/// Dead letters removed for good by somebody; counter; `topic`.
+pub const DISCARDED: &str = "millrace_bus_discarded_total";
 /// Messages taken over after a failure, a crash or a stall; counter.
 pub const CLAIMED: &str = "millrace_bus_claimed_total";
 /// Messages that were delivered to nobody and found again; counter.
@@ -38,6 +42,12 @@ pub(crate) fn count(name: &'static str, topic: &'static str, group: &'static str
 
 pub(crate) fn published(topic: &'static str, by: usize) {
     counter!(PUBLISHED, "topic" => topic).increment(u64::try_from(by).unwrap_or(u64::MAX));
+}
+
+pub(crate) fn letters(name: &'static str, topic: &'static str, by: usize) {
+    if by > 0 {
+        counter!(name, "topic" => topic).increment(u64::try_from(by).unwrap_or(u64::MAX));
+    }
 }
 
 pub(crate) fn batch(topic: &'static str, group: &'static str, messages: usize) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::message_id::MessageId;
 
 /// A number of messages that may be known only as a lower limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
     /// So many, or at least so many.
     pub count: u64,
@@ -14,7 +14,7 @@ pub struct Count {
 }
 
 /// A topic and its readers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicOverview {
     /// The topic's name.
     pub name: String,
@@ -24,12 +24,20 @@ pub struct TopicOverview {
     pub published: u64,
     /// Messages in its dead-letter stream.
     pub dead_letters: u64,
+    /// Dead letters that were published again.
+    pub redriven: u64,
+    /// Dead letters that somebody removed for good.
+    pub discarded: u64,
+    /// Dead letters that were older than 30 days and were removed.
+    pub expired: u64,
+    /// Dead letters beyond the first of messages that were too large for one.
+    pub split: u64,
     /// The consumer groups.
     pub groups: Vec<GroupOverview>,
 }
 
 /// A consumer group. `published = done + dead + pending + undelivered (+ vanished)`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GroupOverview {
     /// The group's name.
     pub name: String,
@@ -47,6 +55,8 @@ pub struct GroupOverview {
     pub dead: u64,
     /// Messages that were deleted from the stream while they were pending: lost work.
     pub vanished: u64,
+    /// Whether the bus counts `done`, `dead` and `vanished`: not for a group that no topic declares.
+    pub counted: bool,
     /// How often the group was lost and created again.
     pub recreated: u64,
     /// All up to here is settled.

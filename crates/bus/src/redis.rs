@@ -2,6 +2,7 @@
 
 mod claims;
 mod inspect;
+mod operating;
 mod reply;
 mod scripts;
 mod settle;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::FieldSink;
-use common::keys::{FailuresKey, GroupStateKey};
+use common::keys::{FailuresKey, GroupStateKey, LettersKey};
 use common::topics::TopicInfo;
 use redis_link::{Cmd, Durability, Link, Pipeline, Value, cmd, pipe};
 
@@ -291,6 +292,13 @@ fn failures_key(topic: &str, group: &str) -> String {
     FailuresKey {
         topic: topic.to_owned(),
         group: group.to_owned(),
+    }
+    .to_string()
+}
+
+fn letters_key(topic: &str) -> String {
+    LettersKey {
+        topic: topic.to_owned(),
     }
     .to_string()
 }

@@ -9,6 +9,7 @@ use common::{FieldSink, RawFields};
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::once::Once;
+use crate::operating::Operating;
 use crate::overview::TopicOverview;
 use crate::settlement::{Settled, Settlement};
 
@@ -128,7 +129,7 @@ pub(crate) trait Reader: Send {
 
 /// A server of streams with consumer groups.
 #[async_trait]
-pub(crate) trait Server: Send + Sync {
+pub(crate) trait Server: Operating {
     /// Appends messages; gives their ids in order.
     async fn publish(&self, topic: &str, all: &dyn Encoded) -> Result<Vec<MessageId>, BusError>;
 

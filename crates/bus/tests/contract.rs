@@ -39,12 +39,16 @@ mod dead_letters;
 mod leases;
 #[path = "contract/once.rs"]
 mod once;
+#[path = "contract/operating.rs"]
+mod operating;
 #[path = "contract/outputs.rs"]
 mod outputs;
 #[path = "contract/overview.rs"]
 mod overview;
 #[path = "contract/publishing.rs"]
 mod publishing;
+#[path = "contract/redriving.rs"]
+mod redriving;
 #[path = "contract/retrying.rs"]
 mod retrying;
 #[path = "contract/settling.rs"]

@@ -172,7 +172,7 @@ fn lag(group: &GroupOverview) -> String {
 /// Overviews for the tests of this folder.
 #[cfg(test)]
 mod examples {
-    use bus::{Count, MessageId};
+    use bus::Count;
 
     use super::*;
 
@@ -181,8 +181,8 @@ mod examples {
             name: "events.raw".to_owned(),
             length: published,
             published,
-            dead_letters: 0,
             groups,
+            ..TopicOverview::default()
         }
     }
 
@@ -201,13 +201,7 @@ mod examples {
                 count: undelivered,
                 exact,
             },
-            done: 0,
-            dead: 0,
-            vanished: 0,
-            recreated: 0,
-            floor: MessageId::ZERO,
-            oldest_undelivered_age: None,
-            oldest_pending_age: None,
+            ..GroupOverview::default()
         }
     }
 }

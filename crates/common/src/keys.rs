@@ -13,6 +13,7 @@
 //! | `bus:group:{topic}:{group}` | hash, see [`GroupStateKey`] | none | the bus | the bus, `admin` |
 //! | `bus:samples:{topic}` | sorted set of stream ids by entries added | none | the bus | the bus |
 //! | `bus:failures:{topic}:{group}` | hash, stream id to first failure and last reason | none | the bus | the bus, `admin` |
+//! | `bus:letters:{topic}` | hash, see [`LettersKey`] | none | the bus | the bus, `admin` |
 //! | `bus:claims:{windowMs}:{number}` | hash, what was claimed to who claimed it last | two windows | the bus | the bus |
 //!
 //! What is claimed has a name with a grammar too. It is a field of `bus:claims:…`, because a field
@@ -35,7 +36,7 @@ mod part;
 mod views;
 
 pub use analytics::UniqueProfilesKey;
-pub use bus::{ClaimsKey, FailuresKey, GroupStateKey, OutboxKey, StreamSamplesKey};
+pub use bus::{ClaimsKey, FailuresKey, GroupStateKey, LettersKey, OutboxKey, StreamSamplesKey};
 pub use events::{EventSeenKey, MergeProposedKey};
 pub use feedback::{FeedbackBatchKey, FeedbackBatchMetaKey, FeedbackBatchesIndexKey};
 pub use part::InvalidKey;

@@ -82,6 +82,7 @@ fn read_as_every_type(key: &str) -> Vec<(&'static str, String)> {
         GroupStateKey,
         StreamSamplesKey,
         FailuresKey,
+        LettersKey,
         OutboxKey,
         MergeProposedKey,
         ClaimsKey

@@ -1,9 +1,9 @@
 //! Whether a server keeps what it is given.
 
 use common::Unavailable;
-use redis::Value;
 
 use crate::error::LinkError;
+use crate::info::{info, value};
 use crate::link::Link;
 
 /// How a server treats data when memory is full and when it stops.
@@ -18,22 +18,9 @@ pub struct Durability {
 }
 
 impl Durability {
-    /// Asks the server. `INFO` is used because hosted servers refuse `CONFIG`.
+    /// Asks the server.
     pub async fn of(link: &Link) -> Result<Self, LinkError> {
-        let mut text = String::new();
-        for section in ["server", "memory", "persistence"] {
-            match link.send(redis::cmd("INFO").arg(section)).await? {
-                Value::BulkString(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
-                Value::VerbatimString { text: part, .. } => text.push_str(&part),
-                other => {
-                    let detail = format!("{other:?}");
-                    return Err(LinkError::Unexpected {
-                        command: "INFO",
-                        detail,
-                    });
-                }
-            }
-        }
+        let text = info(link, &["server", "memory", "persistence"]).await?;
         if text.contains("\nloading:1") {
             let detail = "it is still loading its data set";
             return Err(Unavailable::new("redis", detail).into());
@@ -42,16 +29,10 @@ impl Durability {
     }
 
     fn parse(info: &str) -> Self {
-        let value = |name: &str| {
-            let line = info
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.unwrap_or_default().trim().to_owned()
-        };
         Self {
-            version: value("redis_version"),
-            maxmemory_policy: value("maxmemory_policy"),
-            append_only: value("aof_enabled") == "1",
+            version: value(info, "redis_version").to_owned(),
+            maxmemory_policy: value(info, "maxmemory_policy").to_owned(),
+            append_only: value(info, "aof_enabled") == "1",
         }
     }
 

@@ -7,11 +7,14 @@
 
 mod durability;
 mod error;
+mod info;
 mod link;
 mod servers;
+mod status;
 
 pub use durability::Durability;
 pub use error::{InvalidServer, LinkError};
 pub use link::{Link, Script};
 pub use redis::{Cmd, Pipeline, Value, cmd, pipe};
 pub use servers::{RedisServers, Role};
+pub use status::ServerStatus;

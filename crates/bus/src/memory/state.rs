@@ -1,5 +1,6 @@
 //! Streams, groups and claims as plain values.
 
+mod letters;
 mod settling;
 mod views;
 
@@ -15,6 +16,15 @@ use crate::server::{Claim, Claimed, Membership, StoredMessage};
 pub(super) struct State {
     streams: HashMap<String, Stream>,
     claims: HashMap<String, (&'static str, UnixMillis)>,
+    letters: HashMap<String, Letters>,
+}
+
+/// How many dead letters of a topic left their stream, and how.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Letters {
+    redriven: u64,
+    discarded: u64,
+    expired: u64,
 }
 
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use common::keys::StreamSamplesKey;
 use common::topics::TopicInfo;
 use redis_link::{Link, Value};
 
-use super::{reply, scripts, state_key};
+use super::{letters_key, reply, scripts, state_key};
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::overview::{Count, GroupOverview, TopicOverview};
@@ -30,20 +30,28 @@ pub(super) async fn trim(link: &Link, topic: &TopicInfo) -> Result<u64, BusError
 }
 
 pub(super) async fn overview(link: &Link, topic: &TopicInfo) -> Result<TopicOverview, BusError> {
-    let mut command = scripts::OVERVIEW.command(2 + topic.groups.len());
+    let mut command = scripts::OVERVIEW.command(3 + topic.groups.len());
     command.arg(topic.name).arg(topic.dead_letters());
+    command.arg(letters_key(topic.name));
     for group in topic.groups {
         command.arg(state_key(topic.name, group));
     }
     command.arg(RETRYING).arg(COUNTED_MAX).arg(topic.groups);
     let reply = reply::array(link.run(&scripts::OVERVIEW, &command).await?)?;
-    let [length, published, dead_letters, groups] =
+    let [length, published, letters, groups] =
         <[Value; 4]>::try_from(reply).map_err(|reply| reply::unexpected("overview", &reply))?;
+    let [dead_letters, redriven, discarded, expired, split] =
+        <[Value; 5]>::try_from(reply::array(letters)?)
+            .map_err(|reply| reply::unexpected("overview", &reply))?;
     Ok(TopicOverview {
         name: topic.name.to_owned(),
         length: reply::number(length)?,
         published: reply::number(published)?,
         dead_letters: reply::number(dead_letters)?,
+        redriven: reply::number(redriven)?,
+        discarded: reply::number(discarded)?,
+        expired: reply::number(expired)?,
+        split: reply::number(split)?,
         groups: reply::array(groups)?
             .into_iter()
             .map(group)
@@ -70,6 +78,7 @@ fn group(reply: Value) -> Result<GroupOverview, BusError> {
         done: reply::number(take("done"))?,
         dead: reply::number(take("dead"))?,
         vanished: reply::number(take("vanished"))?,
+        counted: reply::number(take("counted"))? == 1,
         recreated: reply::number(take("recreated"))?,
         floor: reply::text(take("floor"))?
             .parse()

@@ -40,6 +40,14 @@ pub(super) fn text(reply: Value) -> Result<String, BusError> {
     }
 }
 
+/// A text of which what is not UTF-8 is replaced.
+pub(super) fn lossy_text(reply: Value) -> Result<String, BusError> {
+    match reply {
+        Value::BulkString(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        other => text(other),
+    }
+}
+
 pub(super) fn signed(reply: Value) -> Result<i64, BusError> {
     match reply {
         Value::Int(number) => Ok(number),

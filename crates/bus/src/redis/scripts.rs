@@ -39,6 +39,14 @@ scripts! {
     REMOVE_IDLE_CONSUMERS = "lua/remove_idle_consumers.lua";
     /// Records positions and removes finished messages.
     TRIM = "lua/trim.lua";
+    /// Publishes dead letters again.
+    REDRIVE = "lua/redrive.lua";
+    /// Removes dead letters.
+    DISCARD = "lua/discard.lua";
+    /// Shows what is delivered and not settled.
+    PENDING = "lua/pending.lua";
+    /// Shows how far a group has come.
+    SETTLED_UP_TO = "lua/settled_up_to.lua";
     /// Counts.
     OVERVIEW = "lua/overview.lua";
 }

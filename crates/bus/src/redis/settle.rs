@@ -1,13 +1,13 @@
 //! Settling: each message in one script with all that belongs to it.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use common::topics::DEAD_LETTER_SUFFIX;
 use redis_link::{Cmd, Link};
 
 use super::claims::{ClaimKinds, Texts, kind_of};
-use super::{failures_key, push_ids, reply, scripts, state_key};
+use super::{failures_key, letters_key, push_ids, reply, scripts, state_key};
+use crate::dead_letter::RETENTION;
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::server::{Membership, RETRYING};
@@ -17,8 +17,6 @@ use crate::settlement::{Output, Settled, Settlement, Verdict};
 const CHUNK: usize = 500;
 /// The keys that [`push_group_keys`] writes.
 const GROUP_KEYS: usize = 3;
-/// How long dead letters are kept.
-const DEAD_LETTER_RETENTION: Duration = Duration::from_hours(30 * 24);
 
 pub(super) async fn settle(
     link: &Link,
@@ -130,13 +128,14 @@ async fn retry(link: &Link, member: &Membership, all: &[Verdict]) -> Result<u64,
 }
 
 async fn bury(link: &Link, member: &Membership, all: &[Verdict]) -> Result<u64, BusError> {
-    let mut command = scripts::DEAD.command(GROUP_KEYS + 1);
+    let mut command = scripts::DEAD.command(GROUP_KEYS + 2);
     push_group_keys(&mut command, member);
     command.arg(format!("{}{DEAD_LETTER_SUFFIX}", member.topic));
+    command.arg(letters_key(member.topic));
     command
         .arg(member.group)
         .arg(&member.consumer)
-        .arg(super::millis(DEAD_LETTER_RETENTION));
+        .arg(super::millis(RETENTION));
     for verdict in all {
         command
             .arg(verdict.id.to_string())

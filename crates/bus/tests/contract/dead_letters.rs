@@ -65,6 +65,7 @@ async fn a_message_that_is_given_up_becomes_a_dead_letter_with_its_provenance(
         first_failed_at: letter.failed_at,
         failed_at: letter.failed_at,
         worker: reader.consumer.name().to_owned(),
+        part: None,
         extra: letter.extra.clone(),
     };
     assert_eq!(letter, expected);

@@ -205,6 +205,14 @@ pub(crate) async fn group_when(
     }
 }
 
+/// Every published message and every dead letter is in exactly one state, and counted exactly.
+pub(crate) async fn assert_balanced(bus: &Bus, topic: &TopicInfo) -> Result<()> {
+    let audit = bus.overview(topic).await?.audit();
+    let exact = audit.groups.iter().all(|group| group.exact);
+    ensure!(audit.is_balanced() && exact, "{audit:?}");
+    Ok(())
+}
+
 /// Every published message is in exactly one state.
 pub(crate) async fn assert_conserved(bus: &Bus, topic: &TopicInfo) -> Result<()> {
     let overview = bus.overview(topic).await?;

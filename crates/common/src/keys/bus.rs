@@ -47,6 +47,16 @@ key! {
 }
 
 key! {
+    /// A hash of the dead letters of one topic: `redriven`, `discarded` and `expired` (how many
+    /// left their stream so, counted in the script that removes them) and `split` (letters beyond
+    /// the first of messages that were too large for one).
+    LettersKey = "bus:letters:{topic}" {
+        /// The topic.
+        topic: String
+    } "bus:letters"
+}
+
+key! {
     /// Claimed while a message of an outbox counts as published.
     OutboxKey = "bus:outbox:{messageId}" {
         /// The message's id in its outbox.

@@ -27,5 +27,8 @@ message! {
         failed_at = "dlq_failed_at": UnixMillis,
         /// The consumer that gave it up.
         worker = "dlq_worker": String,
+    } optional {
+        /// Which part of a message it is that was too large for one letter, such as `1/3`.
+        part = "dlq_part": String,
     }
 }

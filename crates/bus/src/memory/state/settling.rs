@@ -99,14 +99,13 @@ impl State {
             first_failed_at: failure.map_or(now, |(first, _)| first),
             failed_at: now,
             worker: member.consumer.clone(),
+            part: None,
             extra: Vec::new(),
         };
         letter.encode(&mut fields);
-        self.append(
-            &format!("{}{DEAD_LETTER_SUFFIX}", member.topic),
-            fields,
-            now,
-        );
+        let letters = format!("{}{DEAD_LETTER_SUFFIX}", member.topic);
+        self.append(&letters, fields, now);
+        self.expire(member.topic, &letters, now);
         self.group(member.topic, member.group).dead += 1;
         true
     }

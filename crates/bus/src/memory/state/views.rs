@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use common::UnixMillis;
 use common::topics::TopicInfo;
+use common::{RawFields, UnixMillis};
 
 use super::{Group, State, Stream};
 use crate::message_id::MessageId;
@@ -12,7 +12,7 @@ use crate::server::{Membership, Pending, PendingQuery, RETRYING, StoredMessage};
 
 impl Group {
     /// The highest id below which all is settled.
-    fn floor(&self) -> MessageId {
+    pub(super) fn floor(&self) -> MessageId {
         self.pending
             .keys()
             .next()
@@ -83,12 +83,7 @@ impl State {
             return Vec::new();
         };
         let messages = stream.entries.range(from..).take(count);
-        messages
-            .map(|(id, fields)| StoredMessage {
-                id: *id,
-                fields: fields.clone(),
-            })
-            .collect()
+        messages.map(stored).collect()
     }
 
     pub(crate) fn overview(&self, topic: &TopicInfo, now: UnixMillis) -> TopicOverview {
@@ -97,6 +92,7 @@ impl State {
                 .get(name)
                 .map_or(0, |stream| stream.entries.len())
         };
+        let letters = self.letters.get(topic.name).copied().unwrap_or_default();
         let stream = self.streams.get(topic.name);
         let groups = stream.into_iter().flat_map(|stream| {
             stream
@@ -109,6 +105,10 @@ impl State {
             length: wide(length(topic.name)),
             published: stream.map_or(0, |stream| stream.added),
             dead_letters: wide(length(&topic.dead_letters())),
+            redriven: letters.redriven,
+            discarded: letters.discarded,
+            expired: letters.expired,
+            split: 0,
             groups: groups.collect(),
         }
     }
@@ -134,6 +134,7 @@ fn overview_of(stream: &Stream, name: &str, group: &Group, now: UnixMillis) -> G
         done: group.done,
         dead: group.dead,
         vanished: group.vanished,
+        counted: true,
         recreated: 0,
         floor: group.floor(),
         oldest_undelivered_age: first,
@@ -141,11 +142,18 @@ fn overview_of(stream: &Stream, name: &str, group: &Group, now: UnixMillis) -> G
     }
 }
 
+pub(super) fn stored((id, fields): (&MessageId, &RawFields)) -> StoredMessage {
+    StoredMessage {
+        id: *id,
+        fields: fields.clone(),
+    }
+}
+
 fn age(id: MessageId, now: UnixMillis) -> Duration {
     elapsed(UnixMillis(i64::try_from(id.major).unwrap_or(i64::MAX)), now)
 }
 
-fn elapsed(since: UnixMillis, now: UnixMillis) -> Duration {
+pub(super) fn elapsed(since: UnixMillis, now: UnixMillis) -> Duration {
     Duration::from_millis(u64::try_from(now.0 - since.0).unwrap_or(0))
 }
 

@@ -1,8 +1,8 @@
--- KEYS: stream, group state, failures, dead-letter stream.
+-- KEYS: stream, group state, failures, dead-letter stream, its counts.
 -- ARGV: group, consumer, retention of dead letters in ms, then id, reason and error of each.
 -- Moves messages to the dead letters in one step: still this consumer's, added, acknowledged. A
 -- script that fails is not rolled back, so what it must not lose it gives up last.
-local stream, state, failures, letters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local stream, state, failures, letters, counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local group, consumer = ARGV[1], ARGV[2]
 local now, dead = now_ms(), 0
 local failed_at = iso_of(now)
@@ -27,15 +27,21 @@ for at = 4, #ARGV, 3 do
       local failure = redis.call('HGET', failures, id) or ''
       local first, last = string.match(failure, '^(%S+) (.*)$')
       if last and last ~= problem then problem = problem .. '; last failure: ' .. last end
-      for _, texts in ipairs(parts_of(entry[2])) do
+      local parts = parts_of(entry[2])
+      for number, texts in ipairs(parts) do
         for _, text in ipairs({
           'dlq_reason', reason, 'dlq_error', problem, 'dlq_stream', stream, 'dlq_id', id,
           'dlq_group', group, 'dlq_attempts', deliveries,
           'dlq_first_failed_at', first or failed_at, 'dlq_failed_at', failed_at,
           'dlq_worker', consumer,
         }) do texts[#texts + 1] = text end
-        redis.call('XADD', letters, 'MINID', '~', oldest, '*', unpack(texts))
+        if #parts > 1 then
+          texts[#texts + 1] = 'dlq_part'
+          texts[#texts + 1] = number .. '/' .. #parts
+        end
+        redis.call('XADD', letters, '*', unpack(texts))
       end
+      if #parts > 1 then redis.call('HINCRBY', counts, 'split', #parts - 1) end
       redis.call('HINCRBY', state, 'dead', 1)
       dead = dead + 1
     else
@@ -44,5 +50,9 @@ for at = 4, #ARGV, 3 do
     redis.call('XACK', stream, group, id)
     redis.call('HDEL', failures, id)
   end
+end
+if dead > 0 then
+  local expired = redis.call('XTRIM', letters, 'MINID', '~', oldest)
+  if expired > 0 then redis.call('HINCRBY', counts, 'expired', expired) end
 end
 return dead

@@ -1,0 +1,109 @@
+//! What the people who run the bus ask of it.
+
+use common::topics::TopicInfo;
+use redis_link::ServerStatus;
+
+use super::Bus;
+use crate::dead_letter::{DeadLetter, Redriven};
+use crate::error::BusError;
+use crate::message_id::MessageId;
+use crate::metrics;
+use crate::operating::PendingMessage;
+use crate::server::StoredMessage;
+
+/// The most letters in one call to a server; longer lists are split. A letter may be large, and
+/// nobody else is served while they are published.
+const LETTERS_CHUNK: usize = 100;
+
+impl Bus {
+    /// Delivered messages of a group that are not settled, after an id, in order. Nothing when there
+    /// is no such group.
+    pub async fn pending(
+        &self,
+        topic: &TopicInfo,
+        group: &str,
+        after: MessageId,
+        count: usize,
+    ) -> Result<Vec<PendingMessage>, BusError> {
+        self.server
+            .pending_messages(topic, group, after, count)
+            .await
+    }
+
+    /// The highest id up to which the group has settled everything, as of now: not the value that
+    /// trimming recorded. [`MessageId::ZERO`] when there is no such group.
+    pub async fn settled_up_to(
+        &self,
+        topic: &TopicInfo,
+        group: &str,
+    ) -> Result<MessageId, BusError> {
+        self.server.settled_up_to(topic, group).await
+    }
+
+    /// Dead letters of a topic in order, from an id of the dead-letter stream on.
+    pub async fn dead_letters(
+        &self,
+        topic: &TopicInfo,
+        from: MessageId,
+        count: usize,
+    ) -> Result<Vec<DeadLetter>, BusError> {
+        let letters = self.range(&topic.dead_letters(), from, count).await?;
+        Ok(letters.into_iter().map(DeadLetter::from).collect())
+    }
+
+    /// One dead letter by its id in the dead-letter stream.
+    pub async fn dead_letter(
+        &self,
+        topic: &TopicInfo,
+        id: MessageId,
+    ) -> Result<Option<DeadLetter>, BusError> {
+        let letters = self.dead_letters(topic, id, 1).await?;
+        Ok(letters.into_iter().find(|letter| letter.id == id))
+    }
+
+    /// Publishes the messages of dead letters again, for every group of the topic, and removes the
+    /// letters; each in one atomic step. Gives what became of each, in order. When it fails, some
+    /// may have been published: after a repeat those are unknown, and nothing is published twice.
+    pub async fn redrive(
+        &self,
+        topic: &TopicInfo,
+        ids: &[MessageId],
+    ) -> Result<Vec<Redriven>, BusError> {
+        let mut all = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(LETTERS_CHUNK) {
+            let redriven = self.server.redrive(topic, chunk).await?;
+            let published = redriven.iter().filter(|r| matches!(r, Redriven::As(_)));
+            metrics::letters(metrics::REDRIVEN, topic.name, published.count());
+            all.extend(redriven);
+        }
+        Ok(all)
+    }
+
+    /// Removes dead letters for good; gives how many there were.
+    pub async fn discard(&self, topic: &TopicInfo, ids: &[MessageId]) -> Result<u64, BusError> {
+        let mut all = 0;
+        for chunk in ids.chunks(LETTERS_CHUNK) {
+            let discarded = self.server.discard(topic, chunk).await?;
+            let count = usize::try_from(discarded).unwrap_or(usize::MAX);
+            metrics::letters(metrics::DISCARDED, topic.name, count);
+            all += discarded;
+        }
+        Ok(all)
+    }
+
+    /// Messages of a stream (a topic or its dead letters), newest first, from an id down;
+    /// [`MessageId::MAX`] for the newest.
+    pub async fn range_back(
+        &self,
+        stream: &str,
+        from: MessageId,
+        count: usize,
+    ) -> Result<Vec<StoredMessage>, BusError> {
+        self.server.range_back(stream, from, count).await
+    }
+
+    /// How the server is: version, memory, clients.
+    pub async fn server_status(&self) -> Result<ServerStatus, BusError> {
+        self.server.status().await
+    }
+}
