@@ -9,13 +9,14 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 /// What each crate of the workspace may depend on, within the workspace. `testkit` is for tests.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("common", &[]),
+    ("crash-points", &[]),
     ("identity", &["common"]),
-    ("redis-link", &["common"]),
-    ("bus", &["common", "redis-link"]),
-    ("stores", &["common", "redis-link"]),
-    ("worker", &["common", "bus"]),
+    ("redis-link", &["common", "crash-points"]),
+    ("bus", &["common", "crash-points", "redis-link"]),
+    ("stores", &["common", "crash-points", "redis-link"]),
+    ("worker", &["common", "crash-points", "bus"]),
     (
         "testkit",
         &["common", "redis-link", "bus", "stores", "worker"],
@@ -26,7 +27,14 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("cli", BINARY),
 ];
 /// A binary may use every library; binaries never know one another.
-const BINARY: &[&str] = &["common", "identity", "bus", "stores", "worker"];
+const BINARY: &[&str] = &[
+    "common",
+    "crash-points",
+    "identity",
+    "bus",
+    "stores",
+    "worker",
+];
 /// Clients of servers, and the only crates that may name them.
 const CLIENTS: [(&str, &[&str]); 4] = [
     ("redis", &["redis-link"]),

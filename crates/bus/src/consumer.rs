@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::topics::TopicInfo;
+use crash_points::{CrashPoint, reached};
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -106,10 +107,12 @@ impl Consumer {
             .map(|(id, deliveries)| (*id, deliveries.saturating_sub(1)))
             .collect();
         let idle = self.member.options.lease + HANDED_BACK_BEYOND_LEASE;
+        reached(CrashPoint::BusHandBackSending);
         self.member
             .server
             .hand_back(&self.member.membership, &before, idle)
             .await
+            .inspect(|()| reached(CrashPoint::BusHandBackSent))
     }
 
     /// The deliveries after which a failing message is given up.

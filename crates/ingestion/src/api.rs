@@ -19,6 +19,7 @@ use common::keys::EventSeenKey;
 use common::messages::RawEvent;
 use common::topics::EventsRaw;
 use common::{Clock, UnixMillis};
+use crash_points::{CrashPoint, reached};
 use serde::Serialize;
 use serde_json::json;
 use worker::http::{Problem, bearer_token, same_secret};
@@ -108,6 +109,7 @@ impl Api {
                 }
             })
             .collect();
+        reached(CrashPoint::IngestionPublishing);
         let ids = self
             .bus
             .publish_once::<EventsRaw>(events, &claims)
@@ -116,6 +118,7 @@ impl Api {
                 tracing::warn!(%error, "events were not accepted");
                 publish_problem(&error)
             })?;
+        reached(CrashPoint::IngestionPublished);
         Ok(ids.iter().map(Option::is_some).collect())
     }
 }

@@ -96,6 +96,11 @@ async fn live<C: WorkerConfig>(
 impl Worker {
     async fn new(name: &'static str, settings: &WorkerSettings) -> anyhow::Result<Self> {
         let metrics = telemetry::start(settings)?;
+        #[cfg(feature = "armed")]
+        if let Some(arming) = settings.crash_at {
+            tracing::warn!("armed to crash at {arming}");
+            crash_points::arm(arming);
+        }
         let mut worker = Self {
             health: Health::default(),
             stop: CancellationToken::new(),
