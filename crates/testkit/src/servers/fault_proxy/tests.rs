@@ -13,9 +13,8 @@ const PONG: &[u8] = b"+PONG\r\n";
 /// A Redis database, a proxy before its server, and the database's URL through the proxy.
 fn bench() -> Option<(RedisDatabase, FaultProxy, String)> {
     let redis = redis_database()?;
-    let rest = redis.url().strip_prefix("redis://").unwrap();
-    let (server, number) = rest.split_once('/').unwrap();
-    let server = server.rsplit('@').next().unwrap();
+    let (rest, number) = redis.url().rsplit_once('/')?;
+    let server = rest.rsplit(['/', '@']).next()?;
     let proxy = or_skip("a port", FaultProxy::start(server))?;
     let url = format!("redis://{}/{number}", proxy.address());
     Some((redis, proxy, url))
