@@ -6,11 +6,11 @@ SCRIPTS := scripts/*.sh deploy/is-ready .ci/run
 # A server of one's own is used when REDIS_URL or REDIS_HOST names it.
 OWN_REDIS := $(REDIS_URL)$(REDIS_HOST)
 
-.DEFAULT_GOAL := help
 # Workers that can be made to crash at named steps. Every call of Cargo that is for tests has it, so
 # that nothing is built twice; nothing that is released has it.
 CRASHABLE := --features tests/crash-points
 
+.DEFAULT_GOAL := help
 .PHONY: help run-all demo build test chaos lint stop clean
 
 help: ## list the targets

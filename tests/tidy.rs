@@ -122,6 +122,38 @@ fn arrows_point_down() -> Result<()> {
     Ok(())
 }
 
+/// The features with which `crash-points` would be built.
+fn crash_point_features(arguments: &[&str]) -> Result<BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--edges", "normal", "--offline"])
+        .args(["--prefix", "none", "--format", "{p} [{f}]"])
+        .args(arguments)
+        .current_dir(root())
+        .output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    anyhow::ensure!(output.status.success(), complaint);
+    let text = String::from_utf8(output.stdout)?;
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with("crash-points "));
+    let features = lines.filter_map(|line| Some(line.rsplit_once('[')?.1.split_once(']')?.0));
+    Ok(features.map(str::to_owned).collect())
+}
+
+#[test]
+fn only_builds_for_tests_can_be_made_to_crash() -> Result<()> {
+    let released = crash_point_features(&[])?;
+    assert_eq!(released, BTreeSet::from([String::new()]));
+    let tested = crash_point_features(&["--features", "tests/crash-points"])?;
+    assert_eq!(tested, BTreeSet::from(["armed".to_owned()]));
+    let makefile = std::fs::read_to_string(root().join("Makefile"))?;
+    for line in makefile.lines().filter(|line| line.contains("--release")) {
+        let armed = line.contains("CRASHABLE") || line.contains("--features");
+        assert!(!armed, "a release can be made to crash: {line}");
+    }
+    Ok(())
+}
+
 #[test]
 fn only_their_crates_name_the_clients_of_servers() -> Result<()> {
     let all = dependencies()?;
