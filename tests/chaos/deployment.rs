@@ -1,11 +1,12 @@
 //! A Millrace of real processes, as it is deployed, with a fault proxy before each server.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bus::Bus;
 use stores::{Analytics, Database, Features, Outbox, Profiles};
-use testkit::servers::{FaultProxy, RedisServer};
+use testkit::servers::{FaultProxy, ProxyMode, RedisServer};
 use tests::SqlServer;
 use tokio::runtime::Runtime;
 
@@ -25,8 +26,8 @@ pub(crate) struct Deployment {
     variables: Vec<(String, String)>,
     bus: Bus,
     database: Database,
-    /// Between the workers and Redis.
-    pub(crate) redis_proxy: FaultProxy,
+    /// Between the workers and Redis, one for each role.
+    redis_proxies: BTreeMap<Role, FaultProxy>,
     /// Between the workers and PostgreSQL.
     pub(crate) sql_proxy: Option<FaultProxy>,
     pub(crate) redis: RedisServer,
@@ -44,7 +45,8 @@ impl Deployment {
             database.migrate().await.context("migrating")?;
             anyhow::Ok((Bus::on_redis(redis.url(), COMMAND_TIMEOUT)?, database))
         })?;
-        let redis_proxy = FaultProxy::start(&redis.address())?;
+        let proxies = Role::ALL.map(|role| Ok((role, FaultProxy::start(&redis.address())?)));
+        let redis_proxies: BTreeMap<_, _> = proxies.into_iter().collect::<Result<_>>()?;
         let (sql_proxy, database_url) = match &sql {
             SqlServer::Sqlite(_) => (None, sql.url()),
             SqlServer::Postgres(server) => {
@@ -53,11 +55,9 @@ impl Deployment {
                 (Some(proxy), url)
             }
         };
-        let redis_url = redis.url().replace(&redis.address(), redis_proxy.address());
         let lease_ms = LEASE.as_millis().to_string();
         let variables = [
-            ("REDIS_URL", redis_url.as_str()),
-            ("DATABASE_URL", &database_url),
+            ("DATABASE_URL", database_url.as_str()),
             ("LEASE_MS", &lease_ms),
             ("RETRY_BASE_MS", "100"),
             ("REDIS_TIMEOUT_MS", "2000"),
@@ -70,7 +70,7 @@ impl Deployment {
             variables,
             bus,
             database,
-            redis_proxy,
+            redis_proxies,
             sql_proxy,
             redis,
             sql,
@@ -81,12 +81,39 @@ impl Deployment {
     }
 
     fn one_of_each(&self) -> Result<Vec<Worker>> {
-        let started = Role::ALL.map(|role| Worker::start(role, &self.variables));
+        let started = Role::ALL.map(|role| self.start_worker(role));
         let mut workers = started.into_iter().collect::<Result<Vec<_>>>()?;
         for worker in &mut workers {
             worker.wait_ready()?;
         }
         Ok(workers)
+    }
+
+    fn start_worker(&self, role: Role) -> Result<Worker> {
+        let (url, address) = (self.redis.url(), self.redis.address());
+        let url = url.replace(&address, self.redis_proxy(role)?.address());
+        let mut variables = self.variables.clone();
+        variables.push(("REDIS_URL".to_owned(), url));
+        Worker::start(role, &variables)
+    }
+
+    /// What stands between the workers of a role and Redis.
+    pub(crate) fn redis_proxy(&self, role: Role) -> Result<&FaultProxy> {
+        self.redis_proxies
+            .get(&role)
+            .context("a role without a proxy")
+    }
+
+    /// What stands before Redis.
+    pub(crate) fn redis_proxies(&self) -> Vec<&FaultProxy> {
+        self.redis_proxies.values().collect()
+    }
+
+    /// Nothing stands in the way any more.
+    pub(crate) fn let_pass(&self) {
+        for proxy in self.redis_proxies.values().chain(&self.sql_proxy) {
+            proxy.set(ProxyMode::Pass);
+        }
     }
 
     /// Another of each role, until the end of the round.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
-use testkit::servers::{ProxyMode, eventually, redis_cli};
+use testkit::servers::{eventually, redis_cli};
 
 use crate::audit::{self, Baseline, Findings};
 use crate::deployment::Deployment;
@@ -134,12 +134,7 @@ fn try_run(
     };
     let injected = (fault.inject)(&mut round);
     let over = Instant::now();
-    round.mill.redis_proxy.set(ProxyMode::Pass);
-    round
-        .mill
-        .sql_proxy
-        .iter()
-        .for_each(|proxy| proxy.set(ProxyMode::Pass));
+    round.mill.let_pass();
     round.send();
     let producer = round.producer.take().context("nobody sent")?;
     let (baseline, recovery) = (round.baseline, round.recovery);

@@ -14,7 +14,7 @@ const END: Duration = Duration::from_mins(1);
 const SIGABRT: i32 = 6;
 
 /// What a worker of the deployment does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// Takes events in.
     Api,

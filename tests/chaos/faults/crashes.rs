@@ -9,7 +9,7 @@ use crash_points::CrashPoint;
 use testkit::servers::{ProxyMode, eventually};
 
 use super::Fault;
-use crate::round::Round;
+use crate::round::{Round, last};
 use crate::worker::Role;
 
 /// More than two batches, the first of which is settled in two parts.
@@ -17,6 +17,10 @@ const BACKLOG: u64 = 1_500;
 /// More than one batch was delivered: one is worked on and another waits.
 const TWO_BATCHES: u64 = 512;
 const SOON: Duration = Duration::from_secs(30);
+/// By what replies are late: more than a third of a lease, so that it is renewed.
+const LATE: Duration = Duration::from_millis(450);
+/// By what they are so late that the worker has given them up.
+const TOO_LATE: Duration = Duration::from_secs(3);
 /// The largest number of Redis commands between which a worker is cut, beginning with its start.
 const SWEEP: [u64; 10] = [22, 24, 25, 26, 27, 28, 29, 31, 33, 36];
 
@@ -29,8 +33,8 @@ enum Way {
     Backlog,
     /// It takes over what a worker left that crashed before.
     Inheritance,
-    /// Replies of Redis are lost on the way.
-    LostReplies,
+    /// Messages are delivered and arrive too late.
+    LateReplies,
     /// Redis is slow.
     SlowRedis,
     /// It is told to stop while it works.
@@ -42,7 +46,7 @@ impl Way {
         match point {
             CrashPoint::IngestionPublishing | CrashPoint::IngestionPublished => Self::Requests,
             CrashPoint::BusClaimed => Self::Inheritance,
-            CrashPoint::BusRecovered => Self::LostReplies,
+            CrashPoint::BusRecovered => Self::LateReplies,
             CrashPoint::BusRenewed => Self::SlowRedis,
             CrashPoint::BusHandBackSending | CrashPoint::BusHandBackSent => Self::Stop,
             CrashPoint::RedisReplied
@@ -133,10 +137,11 @@ fn crash(role: Role, point: CrashPoint, passage: u64) -> Fault {
     let fault = Fault::new(name, move |round| {
         inject(round, way, role, (point, passage))
     });
-    let fault = if way == Way::Requests {
-        fault
-    } else {
-        fault.burst().with_events(BACKLOG)
+    let fault = match way {
+        Way::Requests | Way::LateReplies => fault,
+        Way::Backlog | Way::Inheritance | Way::SlowRedis | Way::Stop => {
+            fault.burst().with_events(BACKLOG)
+        }
     };
     if is_small(point, role, passage) {
         fault.small_on_sqlite()
@@ -151,12 +156,34 @@ fn inject(
     role: Role,
     (point, passage): (CrashPoint, u64),
 ) -> Result<()> {
-    if way == Way::Requests {
-        round.mill.worker(role)?.replace_armed(point, passage)?;
-        round.send();
-        round.mill.worker(role)?.wait_crashed(point)?;
-        return round.mill.worker(role)?.replace();
+    match way {
+        Way::Requests => {
+            round.mill.worker(role)?.replace_armed(point, passage)?;
+            round.send();
+        }
+        Way::LateReplies => {
+            round.mill.worker(role)?.replace_armed(point, passage)?;
+            round.send_part(20)?;
+            let proxy = round.mill.redis_proxy(role)?;
+            proxy.set(ProxyMode::Delay(TOO_LATE));
+            last(TOO_LATE);
+            proxy.set(ProxyMode::Pass);
+        }
+        Way::Backlog | Way::Inheritance | Way::SlowRedis | Way::Stop => {
+            leave_backlog(round, way, role)?;
+            round.mill.worker(role)?.replace_armed(point, passage)?;
+        }
     }
+    if way == Way::Stop {
+        stop_in_the_middle(round, role)?;
+    }
+    round.mill.worker(role)?.wait_crashed(point)?;
+    round.mill.let_pass();
+    round.mill.worker(role)?.replace()
+}
+
+/// Everything is sent and waits for a worker that is not there.
+fn leave_backlog(round: &mut Round<'_>, way: Way, role: Role) -> Result<()> {
     round.mill.worker(role)?.process.kill()?;
     round.send_all()?;
     if role == Role::Processor {
@@ -168,20 +195,10 @@ fn inject(
         worker.wait_crashed(CrashPoint::StageDelivered)?;
     }
     if way == Way::SlowRedis {
-        let wait = Duration::from_millis(450);
-        round.mill.redis_proxy.set(ProxyMode::Delay(wait));
+        let proxy = round.mill.redis_proxy(role)?;
+        proxy.set(ProxyMode::Delay(LATE));
     }
-    round.mill.worker(role)?.replace_armed(point, passage)?;
-    if way == Way::LostReplies {
-        let every = std::num::NonZeroU64::MIN.saturating_add(6);
-        round.mill.redis_proxy.set(ProxyMode::LoseReplies { every });
-    }
-    if way == Way::Stop {
-        stop_in_the_middle(round, role)?;
-    }
-    round.mill.worker(role)?.wait_crashed(point)?;
-    round.mill.redis_proxy.set(ProxyMode::Pass);
-    round.mill.worker(role)?.replace()
+    Ok(())
 }
 
 /// Waits until the backlog is where the event-processors find it.

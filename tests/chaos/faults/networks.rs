@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::ensure;
 use testkit::servers::{FaultProxy, ProxyMode};
 
 use super::Fault;
@@ -27,11 +27,28 @@ impl Before {
         }
     }
 
-    fn proxy<'a>(self, round: &'a Round<'_>) -> Result<&'a FaultProxy> {
+    fn proxies<'a>(self, round: &'a Round<'_>) -> Vec<&'a FaultProxy> {
         match self {
-            Self::Redis => Ok(&round.mill.redis_proxy),
-            Self::Sql => round.mill.sql_proxy.as_ref().context("no proxy"),
+            Self::Redis => round.mill.redis_proxies(),
+            Self::Sql => round.mill.sql_proxy.iter().collect(),
         }
+    }
+
+    fn set(self, round: &Round<'_>, mode: ProxyMode) {
+        for proxy in self.proxies(round) {
+            proxy.set(mode);
+        }
+    }
+
+    fn reset(self, round: &Round<'_>) {
+        for proxy in self.proxies(round) {
+            proxy.reset();
+        }
+    }
+
+    fn replies_lost(self, round: &Round<'_>) -> u64 {
+        let proxies = self.proxies(round).into_iter();
+        proxies.map(FaultProxy::replies_lost).sum()
     }
 }
 
@@ -80,9 +97,9 @@ fn mode(before: Before, word: &str, mode: ProxyMode) -> Fault {
     let name = format!("network before {}: {word}", before.name());
     Fault::new(name, move |round| {
         round.send_part(20)?;
-        before.proxy(round)?.set(mode);
+        before.set(round, mode);
         last(round.scale.outage());
-        before.proxy(round)?.set(ProxyMode::Pass);
+        before.set(round, ProxyMode::Pass);
         Ok(())
     })
 }
@@ -92,7 +109,7 @@ fn reset(before: Before) -> Fault {
     Fault::new(name, move |round| {
         round.send_part(20)?;
         for _ in 0..RESETS {
-            before.proxy(round)?.reset();
+            before.reset(round);
             last(RESET_INTERVAL);
         }
         Ok(())
@@ -103,10 +120,10 @@ fn refuse(before: Before) -> Fault {
     let name = format!("network before {}: reset and refused", before.name());
     Fault::new(name, move |round| {
         round.send_part(20)?;
-        before.proxy(round)?.set(ProxyMode::Refuse);
-        before.proxy(round)?.reset();
+        before.set(round, ProxyMode::Refuse);
+        before.reset(round);
         last(round.scale.outage());
-        before.proxy(round)?.set(ProxyMode::Pass);
+        before.set(round, ProxyMode::Pass);
         Ok(())
     })
 }
@@ -115,14 +132,11 @@ fn lossy(before: Before) -> Fault {
     let name = format!("network before {}: replies lost", before.name());
     Fault::new(name, move |round| {
         round.send_part(20)?;
-        let lost = before.proxy(round)?.replies_lost();
-        before.proxy(round)?.set(lose_replies(before));
+        let lost = before.replies_lost(round);
+        before.set(round, lose_replies(before));
         last(round.scale.outage());
-        before.proxy(round)?.set(ProxyMode::Pass);
-        ensure!(
-            before.proxy(round)?.replies_lost() > lost,
-            "no reply was lost"
-        );
+        before.set(round, ProxyMode::Pass);
+        ensure!(before.replies_lost(round) > lost, "no reply was lost");
         Ok(())
     })
 }
