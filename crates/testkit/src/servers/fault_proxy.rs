@@ -88,12 +88,18 @@ impl FaultProxy {
             .enable_all()
             .build()
             .context("starting a proxy's runtime")?;
-        let listener = runtime
-            .block_on(TcpListener::bind(&address))
-            .context("listening as a proxy")?;
+        let listener = std::net::TcpListener::bind(&address).context("listening as a proxy")?;
+        listener
+            .set_nonblocking(true)
+            .context("setting up a proxy's listener")?;
         let thread = std::thread::Builder::new()
             .name("fault-proxy".to_owned())
-            .spawn(move || runtime.block_on(serve(place, listener, watched)))
+            .spawn(move || {
+                runtime.block_on(async {
+                    let listener = TcpListener::from_std(listener).ok();
+                    serve(place, listener, watched).await;
+                });
+            })
             .context("starting a proxy's thread")?;
         Ok(Self {
             address,
@@ -141,8 +147,11 @@ struct Place {
     counts: Arc<Counts>,
 }
 
-async fn serve(place: Place, listener: TcpListener, mut control: watch::Receiver<Control>) {
-    let mut listener = Some(listener);
+async fn serve(
+    place: Place,
+    mut listener: Option<TcpListener>,
+    mut control: watch::Receiver<Control>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let Control { mode, stopped, .. } = *control.borrow_and_update();
