@@ -106,6 +106,8 @@ fn is_small(point: CrashPoint, role: Role, passage: u64) -> bool {
         (CrashPoint::BusClaimed, Role::Normalizer),
         (CrashPoint::BusSettleBetween, Role::Normalizer),
         (CrashPoint::BusHandBackSent, Role::Normalizer),
+        (CrashPoint::StageProcessed, Role::Normalizer),
+        (CrashPoint::StoresProfilesCommitted, Role::Normalizer),
         (CrashPoint::StoresEffectsCommitted, Role::Processor),
         (CrashPoint::OutboxPublished, Role::Processor),
     ];

@@ -79,7 +79,7 @@ pub(super) fn before_sql() -> Vec<Fault> {
     vec![
         reset(before).small_on_postgres(),
         refuse(before),
-        mode(before, "half-open", ProxyMode::HalfOpen).small_on_postgres(),
+        mode(before, "half-open", ProxyMode::HalfOpen),
         mode(before, "late", ProxyMode::Delay(Duration::from_millis(50))),
         mode(before, "slow", slow()),
         lossy(before).small_on_postgres(),
