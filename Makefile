@@ -6,8 +6,12 @@ SCRIPTS := scripts/*.sh deploy/is-ready .ci/run
 # A server of one's own is used when REDIS_URL or REDIS_HOST names it.
 OWN_REDIS := $(REDIS_URL)$(REDIS_HOST)
 
+# Workers that can be made to crash at named steps. Every call of Cargo that is for tests has it, so
+# that nothing is built twice; nothing that is released has it.
+CRASHABLE := --features tests/crash-points
+
 .DEFAULT_GOAL := help
-.PHONY: help run-all demo build test lint stop clean
+.PHONY: help run-all demo build test chaos lint stop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -47,15 +51,21 @@ build: ## build all binaries, optimised
 test: ## install Redis and PostgreSQL if missing, and run all tests
 	@scripts/redis.sh install || echo 'no redis-server: tests that need it are SKIPPED, or fail if CI=true'
 	@scripts/postgres.sh install || echo 'no PostgreSQL: tests that need it are SKIPPED, or fail if CI=true'
-	cargo build --workspace --bins
-	cargo test --workspace --doc
-	cargo test --workspace --no-fail-fast --lib --bins
-	cargo test --workspace --no-fail-fast --test '*'
+	cargo build --workspace --bins $(CRASHABLE)
+	cargo test --workspace $(CRASHABLE) --doc
+	cargo test --workspace $(CRASHABLE) --no-fail-fast --lib --bins
+	cargo test --workspace $(CRASHABLE) --no-fail-fast --test '*'
+
+chaos: ## break everything that can break, under load, and count: about 15 minutes
+	@scripts/redis.sh install
+	@scripts/postgres.sh install
+	cargo build --workspace --bins $(CRASHABLE)
+	CHAOS=full CI=true cargo test --workspace $(CRASHABLE) --test chaos -- --nocapture
 
 lint: ## format, clippy, the tidy test, licences and sources of dependencies, scripts
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --workspace --test tidy
+	cargo clippy --workspace --all-targets $(CRASHABLE) -- -D warnings
+	cargo test --workspace $(CRASHABLE) --test tidy
 	@if cargo deny --version >/dev/null 2>&1; then \
 		echo 'cargo deny check'; cargo deny check --config .deny.toml bans licenses sources; \
 	else \

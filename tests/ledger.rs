@@ -1,11 +1,11 @@
 //! The independent ledger: what the test sent and the API accepted, added up by the test itself,
 //! and compared with what is in SQL at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use common::{BrandId, ProfileId, UnixMillis};
-use stores::{BucketQuery, Grain, PersonFeatures};
+use stores::{Analytics, BucketQuery, Features, Grain, PersonFeatures, Profiles};
 
 use crate::stack::Stack;
 
@@ -53,14 +53,25 @@ impl Sale {
 struct Buyer {
     orders: i64,
     cents: i64,
-    days: std::collections::BTreeSet<String>,
+    days: BTreeSet<String>,
 }
 
 /// What was accepted.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     buyers: BTreeMap<String, Buyer>,
-    by_day: BTreeMap<String, (i64, i64)>,
+    by_minute: BTreeMap<String, (i64, i64)>,
+}
+
+/// What SQL has otherwise than the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Sales that were accepted and are not there.
+    pub lost: i64,
+    /// Sales that are there more often than they were accepted.
+    pub doubled: i64,
+    /// Anything else, and whom or what it is about.
+    pub details: Vec<String>,
 }
 
 impl Ledger {
@@ -70,8 +81,9 @@ impl Ledger {
         let buyer = self.buyers.entry(sale.user_id.clone()).or_default();
         buyer.orders += 1;
         buyer.cents += sale.cents;
-        buyer.days.insert(day.clone());
-        let (sales, cents) = self.by_day.entry(day).or_default();
+        buyer.days.insert(day);
+        let minute = sale.timestamp.get(..16).unwrap_or_default().to_owned();
+        let (sales, cents) = self.by_minute.entry(minute).or_default();
         *sales += 1;
         *cents += sale.cents;
     }
@@ -86,71 +98,114 @@ impl Ledger {
         self.buyers.is_empty()
     }
 
-    /// Compares with SQL: every buyer and every day, nothing lost, nothing doubled, nobody else.
-    pub async fn check(&self, stack: &Stack, brand: &str) -> Result<()> {
-        let (profiles, features, analytics) = stack.stores()?;
-        let brand = BrandId::new(brand)?;
-        let mut buyers: BTreeMap<String, Buyer> = BTreeMap::new();
-        let mut after: Option<ProfileId> = None;
-        loop {
-            let page = profiles.list(&brand, after, 500).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.profile_id);
-            let people = page
-                .iter()
-                .map(|p| (p.profile_id, p.origins.clone()))
-                .collect();
-            let features = features.of_people(&people, UnixMillis(0)).await?;
-            for person in &page {
-                let user = person
-                    .identifiers
-                    .first()
-                    .context("nobody without identifiers")?;
-                let features = features.get(&person.profile_id).context("features")?;
-                buyers.insert(user.value.clone(), buyer(features));
-            }
-        }
-        ensure!(buyers.len() == self.buyers.len(), "{} buyers", buyers.len());
-        for (user, expected) in &self.buyers {
-            let found = buyers
-                .get(user)
-                .with_context(|| format!("buyer {user} is missing"))?;
-            let same = (found.orders, found.cents, found.days.len())
-                == (expected.orders, expected.cents, expected.days.len());
-            ensure!(same, "buyer {user}: {found:?} instead of {expected:?}");
-        }
-        self.check_days(&analytics, brand).await
+    /// How many people bought something.
+    pub fn buyers(&self) -> usize {
+        self.buyers.len()
     }
 
-    async fn check_days(&self, analytics: &stores::Analytics, brand_id: BrandId) -> Result<()> {
+    /// Compares with SQL: every buyer and every minute, nothing lost, nothing doubled, nobody else.
+    pub async fn check(&self, stack: &Stack, brand: &str) -> Result<()> {
+        let differences = self.compare(&stack.stores()?, brand).await?;
+        ensure!(differences == Differences::default(), "{differences:?}");
+        Ok(())
+    }
+
+    /// What SQL has otherwise. Where every sale has a minute of its own, a lost one cannot hide
+    /// behind a doubled one.
+    pub async fn compare(
+        &self,
+        (profiles, features, analytics): &(Profiles, Features, Analytics),
+        brand: &str,
+    ) -> Result<Differences> {
+        let brand = BrandId::new(brand)?;
+        let mut differences = Differences::default();
+        let found = buyers(profiles, features, &brand).await?;
+        let everybody: BTreeSet<&String> = self.buyers.keys().chain(found.keys()).collect();
+        for user in everybody {
+            let (expected, found) = (self.buyers.get(user), found.get(user));
+            let same = match (expected, found) {
+                (Some(expected), Some(found)) => {
+                    (found.orders, found.cents, found.days.len())
+                        == (expected.orders, expected.cents, expected.days.len())
+                }
+                (Some(_) | None, _) => false,
+            };
+            if !same {
+                let detail = format!("buyer {user}: {found:?} instead of {expected:?}");
+                differences.details.push(detail);
+            }
+        }
+        self.compare_minutes(analytics, brand, &mut differences)
+            .await?;
+        Ok(differences)
+    }
+
+    async fn compare_minutes(
+        &self,
+        analytics: &Analytics,
+        brand_id: BrandId,
+        differences: &mut Differences,
+    ) -> Result<()> {
         let query = BucketQuery {
             brand_id,
-            grain: Grain::Day,
+            grain: Grain::Minute,
             event_type: Some("purchase".to_owned()),
             from: UnixMillis(0),
             to: UnixMillis(i64::MAX),
-            limit: 100_000,
+            limit: 1_000_000,
         };
         let buckets = analytics.buckets(&query).await?;
-        let days: BTreeMap<String, (i64, i64)> = buckets
+        let found: BTreeMap<String, (i64, i64)> = buckets
             .iter()
             .map(|bucket| {
-                let day = bucket
-                    .start
-                    .to_string()
-                    .get(..10)
-                    .unwrap_or_default()
-                    .to_owned();
-                (day, (bucket.events, bucket.amount_minor))
+                let start = bucket.start.to_string();
+                let minute = start.get(..16).unwrap_or_default().to_owned();
+                (minute, (bucket.events, bucket.amount_minor))
             })
             .collect();
-        ensure!(
-            days == self.by_day,
-            "daily revenue differs: {days:?} / {:?}",
-            self.by_day
-        );
+        let minutes: BTreeSet<&String> = self.by_minute.keys().chain(found.keys()).collect();
+        for minute in minutes {
+            let (expected, cents) = self.by_minute.get(minute).copied().unwrap_or_default();
+            let (events, found_cents) = found.get(minute).copied().unwrap_or_default();
+            differences.lost += (expected - events).max(0);
+            differences.doubled += (events - expected).max(0);
+            if events == expected && cents != found_cents {
+                let detail = format!("{minute}: {found_cents} cents instead of {cents}");
+                differences.details.push(detail);
+            }
+        }
         Ok(())
     }
+}
+
+/// Everybody whom SQL knows of a brand.
+async fn buyers(
+    profiles: &Profiles,
+    features: &Features,
+    brand: &BrandId,
+) -> Result<BTreeMap<String, Buyer>> {
+    let mut buyers: BTreeMap<String, Buyer> = BTreeMap::new();
+    let mut after: Option<ProfileId> = None;
+    loop {
+        let page = profiles.list(brand, after, 500).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.profile_id);
+        let people = page
+            .iter()
+            .map(|person| (person.profile_id, person.origins.clone()))
+            .collect();
+        let features = features.of_people(&people, UnixMillis(0)).await?;
+        for person in &page {
+            let user = person
+                .identifiers
+                .first()
+                .context("nobody without identifiers")?;
+            // Somebody whose first event is not applied yet has no facts.
+            let facts = features.get(&person.profile_id).map(buyer);
+            buyers.insert(user.value.clone(), facts.unwrap_or_default());
+        }
+    }
+    Ok(buyers)
 }
 
 /// The features know how many purchase days there were, not which.

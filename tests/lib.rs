@@ -6,7 +6,7 @@ mod sender;
 mod sql;
 mod stack;
 
-pub use ledger::{Ledger, Sale};
+pub use ledger::{Differences, Ledger, Sale};
 pub use sender::Sender;
 pub use sql::{SqlServer, sqlite};
 pub use stack::Stack;

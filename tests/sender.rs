@@ -15,7 +15,9 @@ const GIVE_UP: Duration = Duration::from_mins(1);
 /// Sends sales of a brand and notes what was accepted.
 #[derive(Debug)]
 pub struct Sender {
-    api: String,
+    apis: Vec<String>,
+    patience: Duration,
+    requests: usize,
     brand: String,
     /// What was accepted.
     pub ledger: Ledger,
@@ -26,8 +28,15 @@ pub struct Sender {
 impl Sender {
     /// Sends to an API.
     pub fn new(api: &str, brand: &str) -> Self {
+        Self::to_any(&[api.to_owned()], brand, GIVE_UP)
+    }
+
+    /// Sends to any of several APIs, and to the next when one does not answer.
+    pub fn to_any(apis: &[String], brand: &str, patience: Duration) -> Self {
         Self {
-            api: api.to_owned(),
+            apis: apis.to_vec(),
+            patience,
+            requests: 0,
             brand: brand.to_owned(),
             ledger: Ledger::default(),
             statuses: BTreeMap::new(),
@@ -40,8 +49,10 @@ impl Sender {
         let events: Vec<String> = sales.iter().map(|sale| sale.json(&self.brand)).collect();
         let body = format!("{{\"batch\":[{}]}}", events.join(","));
         let mut unanswered = 0;
-        let answer = eventually("the API to answer", GIVE_UP, || {
-            match http_post(&self.api, "/v1/events", body.as_bytes()) {
+        let answer = eventually("the API to answer", self.patience, || {
+            self.requests += 1;
+            let api = self.apis.get(self.requests % self.apis.len().max(1))?;
+            match http_post(api, "/v1/events", body.as_bytes()) {
                 Ok(answer) if answer.status == 202 => Some(answer),
                 Ok(_) | Err(_) => {
                     unanswered += 1;

@@ -9,13 +9,14 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 /// What each crate of the workspace may depend on, within the workspace. `testkit` is for tests.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("common", &[]),
+    ("crash-points", &[]),
     ("identity", &["common"]),
-    ("redis-link", &["common"]),
-    ("bus", &["common", "redis-link"]),
-    ("stores", &["common", "redis-link"]),
-    ("worker", &["common", "bus"]),
+    ("redis-link", &["common", "crash-points"]),
+    ("bus", &["common", "crash-points", "redis-link"]),
+    ("stores", &["common", "crash-points", "redis-link"]),
+    ("worker", &["common", "crash-points", "bus"]),
     (
         "testkit",
         &["common", "redis-link", "bus", "stores", "worker"],
@@ -26,7 +27,14 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("cli", BINARY),
 ];
 /// A binary may use every library; binaries never know one another.
-const BINARY: &[&str] = &["common", "identity", "bus", "stores", "worker"];
+const BINARY: &[&str] = &[
+    "common",
+    "crash-points",
+    "identity",
+    "bus",
+    "stores",
+    "worker",
+];
 /// Clients of servers, and the only crates that may name them.
 const CLIENTS: [(&str, &[&str]); 4] = [
     ("redis", &["redis-link"]),
@@ -110,6 +118,38 @@ fn arrows_point_down() -> Result<()> {
                 "{name} uses testkit outside its tests"
             );
         }
+    }
+    Ok(())
+}
+
+/// The features with which `crash-points` would be built.
+fn crash_point_features(arguments: &[&str]) -> Result<BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--edges", "normal", "--offline"])
+        .args(["--prefix", "none", "--format", "{p} [{f}]"])
+        .args(arguments)
+        .current_dir(root())
+        .output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    anyhow::ensure!(output.status.success(), complaint);
+    let text = String::from_utf8(output.stdout)?;
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with("crash-points "));
+    let features = lines.filter_map(|line| Some(line.rsplit_once('[')?.1.split_once(']')?.0));
+    Ok(features.map(str::to_owned).collect())
+}
+
+#[test]
+fn only_builds_for_tests_can_be_made_to_crash() -> Result<()> {
+    let released = crash_point_features(&[])?;
+    assert_eq!(released, BTreeSet::from([String::new()]));
+    let tested = crash_point_features(&["--features", "tests/crash-points"])?;
+    assert_eq!(tested, BTreeSet::from(["armed".to_owned()]));
+    let makefile = std::fs::read_to_string(root().join("Makefile"))?;
+    for line in makefile.lines().filter(|line| line.contains("--release")) {
+        let armed = line.contains("CRASHABLE") || line.contains("--features");
+        assert!(!armed, "a release can be made to crash: {line}");
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crash_points::{CrashPoint, reached};
 use tokio::sync::mpsc;
 
 use crate::backoff::RetryPolicy;
@@ -134,6 +135,7 @@ async fn claim(member: &Member, mut claims: Vec<Claim>) -> Result<Option<Deliver
     }
     let acquiring = member.acquiring.lock().await;
     let claimed = member.server.claim(&member.membership, &claims).await?;
+    reached(CrashPoint::BusClaimed);
     report_vanished(member, &claimed.vanished);
     let (topic, group) = (member.membership.topic, member.membership.group);
     let count = u64::try_from(claimed.messages.len()).unwrap_or(u64::MAX);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::topics::TopicInfo;
+use crash_points::{CrashPoint, reached};
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use crate::server::Server;
 use crate::settlement::{Settled, Settlement};
 use crate::{claims, housekeeping, reading};
 
-/// Batches that wait for the stage while it works on one.
+/// Batches of each kind that wait for the stage while it works on one.
 const PREFETCHED_BATCHES: usize = 1;
 /// What a handed-back message is older than its lease by, so that peers take it at once.
 const HANDED_BACK_BEYOND_LEASE: Duration = Duration::from_millis(1);
@@ -44,7 +45,10 @@ impl fmt::Debug for Subscription {
 /// Batches in the order of their arrival.
 #[derive(Debug)]
 pub struct Deliveries {
-    receiver: mpsc::Receiver<DeliveryBatch>,
+    fresh: mpsc::Receiver<DeliveryBatch>,
+    /// Apart from new messages: a reader keeps its place while it waits for them, and what is due
+    /// must not wait for that.
+    claimed: mpsc::Receiver<DeliveryBatch>,
 }
 
 /// Settles messages for one member. Clones are the same member.
@@ -61,11 +65,13 @@ impl Subscription {
         (options, stop): (SubscribeOptions, CancellationToken),
     ) -> Self {
         let member = Arc::new(Member::new(server, topic, group, (options, stop)));
-        let (sender, receiver) = mpsc::channel(PREFETCHED_BATCHES);
+        let (fresh_sender, fresh) = mpsc::channel(PREFETCHED_BATCHES);
+        let (claimed_sender, claimed) = mpsc::channel(PREFETCHED_BATCHES);
         let (report, trouble) = watch::channel(None);
-        let driver = Box::pin(drive(Arc::clone(&member), sender, report));
+        let senders = (fresh_sender, claimed_sender);
+        let driver = Box::pin(drive(Arc::clone(&member), senders, report));
         Self {
-            deliveries: Deliveries { receiver },
+            deliveries: Deliveries { fresh, claimed },
             consumer: Consumer { member },
             trouble,
             driver,
@@ -75,11 +81,11 @@ impl Subscription {
 
 async fn drive(
     member: Arc<Member>,
-    sender: mpsc::Sender<DeliveryBatch>,
+    (fresh, claimed): (mpsc::Sender<DeliveryBatch>, mpsc::Sender<DeliveryBatch>),
     report: watch::Sender<Option<String>>,
 ) {
-    let claiming = claims::claim_due(Arc::clone(&member), sender.clone());
-    let reading = reading::read_new(Arc::clone(&member), sender, report);
+    let claiming = claims::claim_due(Arc::clone(&member), claimed);
+    let reading = reading::read_new(Arc::clone(&member), fresh, report);
     let keeping_house = housekeeping::keep_house(member);
     tokio::join!(reading, claiming, keeping_house);
 }
@@ -87,7 +93,11 @@ async fn drive(
 impl Deliveries {
     /// The next batch, or `None` when the subscription was stopped and nothing is left.
     pub async fn next(&mut self) -> Option<DeliveryBatch> {
-        self.receiver.recv().await
+        tokio::select! {
+            Some(batch) = self.fresh.recv() => Some(batch),
+            Some(batch) = self.claimed.recv() => Some(batch),
+            else => None,
+        }
     }
 }
 
@@ -106,10 +116,12 @@ impl Consumer {
             .map(|(id, deliveries)| (*id, deliveries.saturating_sub(1)))
             .collect();
         let idle = self.member.options.lease + HANDED_BACK_BEYOND_LEASE;
+        reached(CrashPoint::BusHandBackSending);
         self.member
             .server
             .hand_back(&self.member.membership, &before, idle)
             .await
+            .inspect(|()| reached(CrashPoint::BusHandBackSent))
     }
 
     /// The deliveries after which a failing message is given up.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use common::topics;
 use common::topics::TopicInfo;
+use crash_points::{CrashPoint, reached};
 
 use crate::error::BusError;
 use crate::member::Member;
@@ -53,6 +54,7 @@ async fn renew(member: &Member) -> Result<(), BusError> {
         return Ok(());
     }
     let lost = member.server.renew(&member.membership, &due).await?;
+    reached(CrashPoint::BusRenewed);
     let still_held = lost
         .iter()
         .filter(|id| member.in_hand.contains(**id))
@@ -77,6 +79,7 @@ async fn renew(member: &Member) -> Result<(), BusError> {
 
 async fn look_after(member: &Member, round: u32) -> Result<(), BusError> {
     member.server.trim(&member.topic).await?;
+    reached(CrashPoint::BusTrimmed);
     if !round.is_multiple_of(ROUNDS_OF_CARE) {
         return Ok(());
     }

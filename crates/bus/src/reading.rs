@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crash_points::{CrashPoint, reached};
 use tokio::sync::{mpsc, watch};
 
 use crate::claims;
@@ -71,6 +72,7 @@ async fn step(member: &Member, reader: &mut dyn Reader, state: State) -> Result<
     match state {
         State::Closed => {
             member.open_group().await?;
+            reached(CrashPoint::BusGroupOpened);
             Ok((None, State::Recovering))
         }
         State::Recovering => {
@@ -91,6 +93,9 @@ async fn step(member: &Member, reader: &mut dyn Reader, state: State) -> Result<
                 deliveries: 1,
             });
             let messages: Vec<Delivery> = fresh.collect();
+            if !messages.is_empty() {
+                reached(CrashPoint::BusReadDelivered);
+            }
             let batch = (!messages.is_empty()).then(|| member.batch(messages));
             Ok((batch, State::Reading))
         }
@@ -123,6 +128,7 @@ async fn take(member: &Member, ghosts: Vec<Pending>) -> Result<Option<DeliveryBa
         })
         .collect();
     let claimed = member.server.claim(&member.membership, &claims).await?;
+    reached(CrashPoint::BusRecovered);
     claims::report_vanished(member, &claimed.vanished);
     let messages: Vec<Delivery> = claimed
         .messages

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use bus::{Bus, Once, OnceRule};
 use common::keys::OutboxKey;
 use common::topics::{self, TopicInfo};
+use crash_points::{CrashPoint, reached};
 use stores::{Outbox, OutboxMessage};
 use worker::Worker;
 
@@ -56,7 +57,9 @@ impl OutboxRelay {
         for topic in topics::ALL {
             self.publish(topic, &messages).await?;
         }
+        reached(CrashPoint::OutboxPublished);
         self.outbox.remove(&messages).await?;
+        reached(CrashPoint::OutboxRemoved);
         Ok(messages.len() == usize::try_from(PAGE)?)
     }
 

@@ -7,6 +7,7 @@ use bus::{Bus, BusError, Once, OnceRule};
 use common::keys::EventSeenKey;
 use common::messages::RawEvent;
 use common::topics::EventsRaw;
+use crash_points::{CrashPoint, reached};
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use worker::http::Problem;
@@ -165,7 +166,9 @@ impl GroupCommit {
 
     async fn publish(&self, events: &[RawEvent]) -> Result<Vec<bool>, BusError> {
         let claims: Vec<Once> = events.iter().map(|event| self.claim(event)).collect();
+        reached(CrashPoint::IngestionPublishing);
         let ids = self.bus.publish_once::<EventsRaw>(events, &claims).await?;
+        reached(CrashPoint::IngestionPublished);
         Ok(ids.iter().map(Option::is_some).collect())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Unavailable;
+use crash_points::{CrashPoint, reached};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
@@ -122,6 +123,7 @@ impl Link {
     pub async fn send(&self, command: &Cmd) -> Result<Value, LinkError> {
         let (mut connection, generation) = self.connection().await?;
         let result = connection.send_packed_command(command).await;
+        reached(CrashPoint::RedisReplied);
         let result = result.and_then(Value::extract_error);
         self.observe(generation, result.as_ref().err()).await;
         result.map_err(|error| LinkError::of(name_of(command), &error))

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use common::{BrandId, EventId, EventType, ProfileId, UnixMillis};
+use crash_points::{CrashPoint, reached};
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use self::aggregate::Aggregates;
@@ -137,8 +138,10 @@ impl Features {
         outbox::add(connection, &self.database, &causes(&applied), now).await?;
         let ids = fresh.iter().map(|(_, fact)| id_of(fact.message));
         ledger::add(connection, stage, ids, now).await?;
+        reached(CrashPoint::StoresEffectsCommitting);
         let committed = transaction.commit().await;
         committed.map_err(|error| StoreError::of("committing the effects of events", error))?;
+        reached(CrashPoint::StoresEffectsCommitted);
         Ok(applied)
     }
 

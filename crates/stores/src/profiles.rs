@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use common::{
     BrandId, EventId, Identifier, IdentifierType, ObservedIdentifier, ProfileId, UnixMillis,
 };
+use crash_points::{CrashPoint, reached};
 use sqlx::{AnyConnection, Row as _};
 
 pub use self::reading::PersonView;
@@ -120,8 +121,10 @@ impl Profiles {
         if inserted < identifiers.len() {
             return Ok(false);
         }
+        reached(CrashPoint::StoresProfilesCommitting);
         let committed = transaction.commit().await;
         committed.map_err(|error| StoreError::of("committing profiles", error))?;
+        reached(CrashPoint::StoresProfilesCommitted);
         Ok(true)
     }
 

@@ -12,7 +12,9 @@ use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Transaction};
+use sqlx::{
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, Transaction,
+};
 
 pub(crate) use self::rows::{Column, Rows};
 pub use self::settings::SqlSettings;
@@ -22,6 +24,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// How long a connection may take to be had.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection that is given back may take to say that it is alive. A caller that waits no
+/// longer leaves one in the middle of a statement; if its server vanished without a word, the pool
+/// would ask it for ever, and be empty after a few of them.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Migrations of SQLite have no lock: who loses a race looks again.
 const MIGRATION_ATTEMPTS: u32 = 10;
 const MIGRATION_WAIT: Duration = Duration::from_millis(200);
@@ -83,6 +89,14 @@ impl Database {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| {
                 Box::pin(async move { connection.execute(setup).await.map(drop) })
+            })
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    let alive = tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await;
+                    alive.map_or(Err(sqlx::Error::PoolTimedOut), |pinged| {
+                        pinged.map(|()| true)
+                    })
+                })
             })
             .connect_lazy(url)
             .map_err(|error| StoreError::Settings(error.to_string()))?;

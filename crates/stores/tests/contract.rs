@@ -53,6 +53,8 @@ mod facts;
 mod features;
 #[path = "contract/generated.rs"]
 mod generated;
+#[path = "contract/half_open.rs"]
+mod half_open;
 #[path = "contract/migrating.rs"]
 mod migrating;
 #[path = "contract/model.rs"]

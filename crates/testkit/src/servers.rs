@@ -15,6 +15,7 @@
 
 mod binaries;
 mod eventually;
+mod fault_proxy;
 mod http_client;
 mod local_server;
 mod ports;
@@ -29,6 +30,7 @@ use std::io::Write as _;
 
 pub use binaries::binary;
 pub use eventually::{eventually, eventually_async};
+pub use fault_proxy::{FaultProxy, ProxyMode};
 pub use http_client::{HttpAnswer, http_get, http_post, http_send};
 pub use local_server::LocalServer;
 pub use ports::{free_address, free_port};
@@ -56,12 +58,12 @@ pub fn or_skip<T>(needed: &str, server: anyhow::Result<T>) -> Option<T> {
     None
 }
 
-/// A variable of the environment, if it is set and not empty.
+/// A variable of the environment, if it is set and not empty: what a developer says to a test.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test has no `main`: the environment is where a developer names servers"
 )]
-fn environment(name: &str) -> Option<String> {
+pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -21,6 +21,9 @@ use crate::stage::Stage;
 use crate::waiting::Backoff;
 use crate::{ops, telemetry};
 
+/// How long one run of a repeated task may take.
+const RUN_LONGEST: Duration = Duration::from_mins(1);
+
 /// A running worker.
 #[derive(Debug)]
 pub struct Worker {
@@ -96,6 +99,11 @@ async fn live<C: WorkerConfig>(
 impl Worker {
     async fn new(name: &'static str, settings: &WorkerSettings) -> anyhow::Result<Self> {
         let metrics = telemetry::start(settings)?;
+        #[cfg(feature = "armed")]
+        if let Some(arming) = settings.crash_at {
+            tracing::warn!("armed to crash at {arming}");
+            crash_points::arm(arming);
+        }
         let mut worker = Self {
             health: Health::default(),
             stop: CancellationToken::new(),
@@ -130,7 +138,7 @@ impl Worker {
     }
 
     /// Runs a task at an interval until the worker stops. A failure is logged and the task is run
-    /// again at its next time.
+    /// again at its next time; so is a run that takes more than a minute, which is dropped.
     pub fn every<F: Future<Output = anyhow::Result<()>> + Send>(
         &mut self,
         name: &'static str,
@@ -139,15 +147,8 @@ impl Worker {
     ) {
         let stop = self.stop.clone();
         self.task(name, async move {
-            loop {
-                if let Err(error) = task().await {
-                    tracing::warn!(task = name, error = explain(&error), "task failed");
-                }
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(interval) => {}
-                }
-            }
+            repeat(name, (interval, RUN_LONGEST), stop, task).await;
+            Ok(())
         });
     }
 
@@ -234,6 +235,29 @@ impl Worker {
     }
 }
 
+/// Runs a task again and again until it is to stop. A run that takes too long waits for a server
+/// that vanished without a word, and would wait for ever.
+async fn repeat<F: Future<Output = anyhow::Result<()>>>(
+    name: &'static str,
+    (interval, longest): (Duration, Duration),
+    stop: CancellationToken,
+    task: impl Fn() -> F,
+) {
+    loop {
+        match tokio::time::timeout(longest, task()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(task = name, error = explain(&error), "task failed");
+            }
+            Err(_) => tracing::warn!(task = name, "no end within {longest:?}; it is run again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+    }
+}
+
 /// Waits until a task fails or all have ended.
 async fn next_failure(
     tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>,
@@ -252,5 +276,32 @@ async fn drain(tasks: &mut JoinSet<(&'static str, anyhow::Result<()>)>) {
             Ok((task, Err(error))) => tracing::warn!(task, error = explain(&error), "ended"),
             Err(error) => tracing::error!(%error, "a task panicked"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_run_that_never_ends_is_dropped_and_the_task_run_again() {
+        let stop = CancellationToken::new();
+        let runs = AtomicU32::new(0);
+        let task = || {
+            let run = runs.fetch_add(1, Ordering::Relaxed);
+            let stop = stop.clone();
+            async move {
+                if run < 2 {
+                    std::future::pending::<()>().await;
+                }
+                stop.cancel();
+                Ok(())
+            }
+        };
+        let short = Duration::from_millis(5);
+        repeat("a task", (short, short), stop.clone(), task).await;
+        assert_eq!(runs.load(Ordering::Relaxed), 3);
     }
 }

@@ -46,6 +46,10 @@ pub struct WorkerSettings {
     /// Exit when a server cannot be reached at start, instead of waiting for it
     #[arg(long, env = "FAIL_FAST")]
     pub fail_fast: bool,
+    /// Where to crash, and at which passage, as `<point>:<n>`; there only in builds for tests
+    #[cfg(feature = "armed")]
+    #[arg(long, env = crash_points::VARIABLE, hide = true)]
+    pub crash_at: Option<crash_points::Arming>,
 }
 
 impl WorkerSettings {

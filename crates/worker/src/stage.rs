@@ -8,6 +8,7 @@ use bus::{
     Verdict,
 };
 use common::{Message as _, Topic, Unavailable};
+use crash_points::{CrashPoint, reached};
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -85,6 +86,7 @@ impl<P: Processor> Work<P> {
     async fn consume(&self, mut deliveries: Deliveries) {
         while let Some(mut delivered) = deliveries.next().await {
             let messages = std::mem::take(&mut delivered.messages);
+            reached(CrashPoint::StageDelivered);
             let untouched = if self.stop.is_cancelled() {
                 ids_of(&messages)
             } else {
@@ -205,8 +207,10 @@ impl<P: Processor> Work<P> {
     }
 
     async fn finish(&self, batch: &Batch<P::Input>, verdicts: Verdicts) {
+        reached(CrashPoint::StageProcessed);
         let settlement = verdicts.settlement(batch, self.consumer.deliveries_max());
         self.settle(&settlement).await;
+        reached(CrashPoint::StageSettled);
     }
 
     async fn settle(&self, settlement: &bus::Settlement) {

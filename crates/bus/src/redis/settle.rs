@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use common::topics::DEAD_LETTER_SUFFIX;
+use crash_points::{CrashPoint, reached};
 use redis_link::{Cmd, Link};
 
 use super::claims::{ClaimKinds, Texts, kind_of};
@@ -24,13 +25,16 @@ pub(super) async fn settle(
     all: &Settlement,
 ) -> Result<Settled, BusError> {
     let mut settled = Settled::default();
+    reached(CrashPoint::BusSettleSending);
     if all.outputs.is_empty() {
-        for ids in all.done.chunks(CHUNK) {
+        for (number, ids) in all.done.chunks(CHUNK).enumerate() {
+            passed_chunks(number);
             settled.done += finish(link, member, ids).await?;
         }
     } else {
         let outputs = by_cause(&all.outputs);
-        for ids in all.done.chunks(CHUNK) {
+        for (number, ids) in all.done.chunks(CHUNK).enumerate() {
+            passed_chunks(number);
             let (done, published) = finish_with_outputs(link, member, ids, &outputs).await?;
             settled.done += done;
             settled.published += published;
@@ -42,7 +46,14 @@ pub(super) async fn settle(
     for verdicts in all.dead.chunks(CHUNK) {
         settled.dead += bury(link, member, verdicts).await?;
     }
+    reached(CrashPoint::BusSettleSent);
     Ok(settled)
+}
+
+fn passed_chunks(number: usize) {
+    if number > 0 {
+        reached(CrashPoint::BusSettleBetween);
+    }
 }
 
 fn by_cause(outputs: &[Output]) -> HashMap<MessageId, Vec<&Output>> {

@@ -16,6 +16,7 @@ on_both_back_ends! {
     messages_that_wait_for_their_retry_are_counted_as_such,
     a_message_that_failed_and_then_succeeds_is_done_once,
     failed_messages_do_not_hold_up_new_ones,
+    messages_that_are_due_do_not_wait_for_new_ones,
 }
 
 const BACK_OFF: Duration = Duration::from_millis(200);
@@ -111,5 +112,31 @@ async fn failed_messages_do_not_hold_up_new_ones(bench: Bench) -> Result<()> {
     drop(held);
     bench.bus.publish::<Notes>(&notes(1..3)).await?;
     assert_eq!(reader.finish(2).await?, [1, 2]);
+    Ok(())
+}
+
+/// A reader that waits for new messages must not hold up those that are due: each of these comes
+/// alone, for it came back often.
+async fn messages_that_are_due_do_not_wait_for_new_ones(bench: Bench) -> Result<()> {
+    const MESSAGES: u32 = 8;
+    let count = usize::try_from(MESSAGES)?;
+    let read_wait = Duration::from_secs(2);
+    let options = SubscribeOptions {
+        read_wait,
+        ..retry_after(Duration::from_millis(20))
+    };
+    bench.bus.publish::<Notes>(&notes(0..MESSAGES)).await?;
+    let mut reader = Reader::join::<Notes>(&bench.bus, options);
+    for _ in 0..3 {
+        let held = reader.take(count).await?;
+        reader.consumer.settle(&failed(held.ids())).await?;
+    }
+    let due_since = Instant::now();
+    reader.finish(count).await?;
+    assert!(
+        due_since.elapsed() < read_wait * 2,
+        "{:?}",
+        due_since.elapsed()
+    );
     Ok(())
 }

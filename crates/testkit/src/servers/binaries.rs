@@ -11,6 +11,13 @@ use serde_json::Value;
 use super::environment;
 use super::local_server::project_folder;
 
+/// What these binaries are built with: what the running test was built with, else Cargo would build
+/// everything anew.
+#[cfg(feature = "armed")]
+const FEATURES: &[&str] = &["--features", "tests/crash-points"];
+#[cfg(not(feature = "armed"))]
+const FEATURES: &[&str] = &[];
+
 type PathsByName = HashMap<String, PathBuf>;
 
 /// The path of a binary, built in the profile and target folder of this test if it is not current.
@@ -50,6 +57,7 @@ fn build() -> Result<PathsByName> {
     }
     let output = command
         .args(["build", "--workspace", "--bins", "--profile", profile])
+        .args(FEATURES)
         .args([
             "--message-format",
             "json-render-diagnostics",

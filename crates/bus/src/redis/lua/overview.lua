@@ -37,7 +37,20 @@ local all = {}
 for name, group in pairs(groups) do
   local delivered = group['last-delivered-id']
   local first = redis.call('XRANGE', stream, '(' .. delivered, '+', 'COUNT', 1)[1]
-  local lag, exact = undelivered_of(delivered, first, group['lag'])
+  local counts = {false, false, false, false, false}
+  if state_keys[name] then
+    counts = redis.call('HMGET', state_keys[name], 'done', 'dead', 'vanished', 'recreated', 'floor')
+  end
+  local settled = tonumber(counts[1] or 0) + tonumber(counts[2] or 0) + tonumber(counts[3] or 0)
+  local unsettled = info['entries-added'] - settled - group['pending']
+  -- Redis does not log how much a group has read: after a restart the lag is too large, for ever. It is
+  -- believed when it agrees with what is known to be settled; else it is counted and put right.
+  local wrong = group['lag'] and state_keys[name] and group['lag'] ~= unsettled
+  local lag, exact = undelivered_of(delivered, first, not wrong and group['lag'])
+  if wrong and exact == 1 then
+    local read = text_of(info['entries-added'] - lag)
+    redis.call('XGROUP', 'SETID', stream, name, delivered, 'ENTRIESREAD', read)
+  end
   local oldest_pending, retrying, consumers = -1, 0, 0
   if group['pending'] > 0 then
     local summary = redis.call('XPENDING', stream, name)
@@ -49,15 +62,8 @@ for name, group in pairs(groups) do
   for _, reply in ipairs(redis.call('XINFO', 'CONSUMERS', stream, name)) do
     if fields_of(reply)['name'] ~= ARGV[1] then consumers = consumers + 1 end
   end
-  local counts = {false, false, false, false, false}
-  if state_keys[name] then
-    counts = redis.call('HMGET', state_keys[name], 'done', 'dead', 'vanished', 'recreated', 'floor')
-  end
   -- More than can be counted: what was published and is neither settled nor pending.
-  if exact == 0 then
-    local settled = tonumber(counts[1] or 0) + tonumber(counts[2] or 0) + tonumber(counts[3] or 0)
-    lag = math.max(lag, info['entries-added'] - settled - group['pending'])
-  end
+  if exact == 0 then lag = math.max(lag, unsettled) end
   all[#all + 1] = {
     'name', name, 'consumers', consumers, 'pending', group['pending'], 'retrying', retrying,
     'undelivered', lag, 'exact', exact, 'oldest_undelivered', first and age_of(first[1]) or -1,

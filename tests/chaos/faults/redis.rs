@@ -1,0 +1,88 @@
+//! A Redis server that dies, hangs, is full, or is told to do harm.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::Fault;
+use crate::audit::Baseline;
+use crate::round::{Round, last};
+
+/// How often connections are killed in a round, and how far apart.
+const CLIENT_KILLS: u32 = 20;
+const CLIENT_KILL_INTERVAL: Duration = Duration::from_millis(100);
+
+pub(super) fn all() -> Vec<Fault> {
+    vec![
+        Fault::new("redis: kill -9 and restart, twice", restart).small_on_sqlite(),
+        Fault::new("redis: hangs (SIGSTOP)", hang).small_on_postgres(),
+        Fault::new(
+            "redis: CLIENT KILL of all connections, again and again",
+            cut,
+        )
+        .small_on_sqlite(),
+        Fault::new("redis: CLIENT PAUSE", pause).small_on_postgres(),
+        Fault::new("redis: out of memory", fill).small_on_sqlite(),
+        Fault::new("redis: SCRIPT FLUSH", forget_scripts),
+        Fault::new("redis: FLUSHALL when idle, then new events", flush).small_on_sqlite(),
+    ]
+}
+
+fn restart(round: &mut Round<'_>) -> Result<()> {
+    for percent in [20, 60] {
+        round.send_part(percent)?;
+        round.mill.redis.kill()?;
+        round.mill.redis.restart()?;
+    }
+    Ok(())
+}
+
+fn hang(round: &mut Round<'_>) -> Result<()> {
+    round.send_part(20)?;
+    round.mill.redis.pause()?;
+    last(round.scale.outage());
+    round.mill.redis.resume()
+}
+
+fn cut(round: &mut Round<'_>) -> Result<()> {
+    round.send_part(20)?;
+    for _ in 0..CLIENT_KILLS {
+        round.redis(&["CLIENT", "KILL", "TYPE", "normal"])?;
+        last(CLIENT_KILL_INTERVAL);
+    }
+    Ok(())
+}
+
+fn pause(round: &mut Round<'_>) -> Result<()> {
+    round.send_part(20)?;
+    let outage = round.scale.outage();
+    round.redis(&["CLIENT", "PAUSE", &outage.as_millis().to_string(), "ALL"])?;
+    last(outage);
+    Ok(())
+}
+
+fn fill(round: &mut Round<'_>) -> Result<()> {
+    round.send_part(20)?;
+    round.redis(&["CONFIG", "SET", "maxmemory", "1mb"])?;
+    let refused = round.redis(&["SET", "millrace:chaos:full", "1"]);
+    ensure!(refused.is_err(), "redis is not full");
+    last(round.scale.outage());
+    round.redis(&["CONFIG", "SET", "maxmemory", "0"])?;
+    Ok(())
+}
+
+fn forget_scripts(round: &mut Round<'_>) -> Result<()> {
+    for percent in [20, 40, 60, 80] {
+        round.send_part(percent)?;
+        round.redis(&["SCRIPT", "FLUSH"])?;
+    }
+    Ok(())
+}
+
+/// Everything is in SQL already; what Redis forgets is only history.
+fn flush(round: &mut Round<'_>) -> Result<()> {
+    round.drain()?;
+    round.redis(&["FLUSHALL"])?;
+    round.baseline = Baseline::default();
+    round.send_all()
+}

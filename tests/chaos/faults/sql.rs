@@ -1,0 +1,32 @@
+//! A PostgreSQL that dies or hangs.
+
+use anyhow::{Result, bail};
+use tests::SqlServer;
+
+use super::Fault;
+use crate::round::{Round, last};
+
+pub(super) fn all() -> Vec<Fault> {
+    vec![
+        Fault::new("postgres: kill -9 and restart, twice", restart).small_on_postgres(),
+        Fault::new("postgres: hangs (SIGSTOP)", hang),
+    ]
+}
+
+fn restart(round: &mut Round<'_>) -> Result<()> {
+    for percent in [20, 60] {
+        round.send_part(percent)?;
+        round.mill.sql.restart()?;
+    }
+    Ok(())
+}
+
+fn hang(round: &mut Round<'_>) -> Result<()> {
+    round.send_part(20)?;
+    let SqlServer::Postgres(server) = &round.mill.sql else {
+        bail!("this database has no server");
+    };
+    server.pause()?;
+    last(round.scale.outage());
+    server.resume()
+}

@@ -1,0 +1,155 @@
+//! One worker of the deployment, which may be killed, armed and replaced.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use crash_points::CrashPoint;
+use testkit::servers::{WorkerProcess, eventually, free_address};
+
+/// How long a worker may take to be ready; debug builds on a busy machine are slow.
+const READY: Duration = Duration::from_mins(1);
+/// How long an armed worker may take to come to its point, and a stopped one to end.
+const END: Duration = Duration::from_mins(1);
+const SIGABRT: i32 = 6;
+
+/// What a worker of the deployment does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// Takes events in.
+    Api,
+    /// Normalises them.
+    Normalizer,
+    /// Applies them.
+    Processor,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 3] = [Self::Api, Self::Normalizer, Self::Processor];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Normalizer => "normalizer",
+            Self::Processor => "event-processors",
+        }
+    }
+
+    fn binary(self) -> &'static str {
+        match self {
+            Self::Api | Self::Normalizer => "ingestion",
+            Self::Processor => "event-processors",
+        }
+    }
+}
+
+/// A running worker. A replacement has the same addresses.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) role: Role,
+    pub(crate) process: WorkerProcess,
+    /// Where its API is, if it has one.
+    pub(crate) api: String,
+    ops: String,
+    variables: Vec<(String, String)>,
+}
+
+impl Worker {
+    /// Starts a worker; it is not ready yet.
+    pub(crate) fn start(role: Role, variables: &[(String, String)]) -> Result<Self> {
+        let (api, ops) = (free_address()?, free_address()?);
+        let mut variables = variables.to_vec();
+        variables.extend(
+            [
+                ("INGESTION_ADDRESS", api.as_str()),
+                ("OPS_ADDRESS", &ops),
+                ("INGESTION_ROLE", role.name()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let process = process(role, &variables, None)?;
+        Ok(Self {
+            role,
+            process,
+            api,
+            ops,
+            variables,
+        })
+    }
+
+    pub(crate) fn wait_ready(&mut self) -> Result<()> {
+        self.process.wait_ready(&self.ops, READY)
+    }
+
+    /// Starts another in its place, however it ended.
+    pub(crate) fn replace(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process = process(self.role, &self.variables, None)?;
+        self.wait_ready()
+    }
+
+    /// Starts another in its place that will crash at the n-th passage of a point.
+    pub(crate) fn replace_armed(&mut self, point: CrashPoint, passage: u64) -> Result<()> {
+        self.process.kill()?;
+        self.process = process(self.role, &self.variables, Some((point, passage)))?;
+        let arming = format!("armed to crash at {point}:{passage}");
+        let armed = eventually("the worker to say that it is armed", END, || {
+            let log = self.process.log();
+            (log.contains(&arming) || log.contains("crashing at")).then_some(())
+        });
+        armed.with_context(|| {
+            format!(
+                "this worker cannot be armed; build with --features tests/crash-points:\n{}",
+                self.process.log()
+            )
+        })
+    }
+
+    /// Waits until an armed worker has crashed at its point, and nowhere else.
+    pub(crate) fn wait_crashed(&mut self, point: CrashPoint) -> Result<()> {
+        let status = self.process.wait(END)?;
+        let log = self.process.log();
+        ensure!(
+            status.signal() == Some(SIGABRT) && log.contains(&format!("crashing at {point}")),
+            "it did not crash at {point} but ended, {status}: {log}"
+        );
+        Ok(())
+    }
+
+    /// Stops in good order and starts another.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        let status = self.process.terminate(END)?;
+        if !status.success() {
+            bail!("after SIGTERM it ended, {status}: {}", self.process.log());
+        }
+        self.replace()
+    }
+
+    /// The lines of its log that say that something is wrong.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let log = self.process.log();
+        let bad = log
+            .lines()
+            .filter(|line| line.contains("ERROR") || line.contains("WARN"));
+        bad.map(|line| format!("{}: {line}", self.role.name()))
+            .collect()
+    }
+}
+
+fn process(
+    role: Role,
+    variables: &[(String, String)],
+    arming: Option<(CrashPoint, u64)>,
+) -> Result<WorkerProcess> {
+    let arming = arming.map(|(point, passage)| format!("{point}:{passage}"));
+    let mut all: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    all.extend(
+        arming
+            .as_deref()
+            .map(|arming| (crash_points::VARIABLE, arming)),
+    );
+    WorkerProcess::start(role.binary(), &[], &all)
+}
