@@ -168,12 +168,17 @@ fn count(results: &[Answer]) {
 type Events = Vec<Result<RawEvent, Refused>>;
 
 fn read(bytes: &[u8], traceparent: Option<&str>, now: UnixMillis) -> Result<Events, Problem> {
-    let body = body::parse(bytes, now)?;
-    let context = event::Context {
+    let mut context = event::Context {
         received_at: now,
-        sent_at: body.sent_at,
+        sent_at: None,
         traceparent,
     };
+    if let Some(events) = body::parse_in_order(bytes) {
+        let accept = |event| event::accept(event, &context);
+        return Ok(events.into_iter().map(accept).collect());
+    }
+    let body = body::parse(bytes, now)?;
+    context.sent_at = body.sent_at;
     Ok(body
         .events
         .iter()

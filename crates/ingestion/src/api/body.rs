@@ -2,11 +2,12 @@
 
 use axum::http::StatusCode;
 use common::UnixMillis;
-use common::limits::EVENTS_MAX;
+use common::limits::{EVENT_BYTES_MAX, EVENTS_MAX};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use worker::http::Problem;
 
+use super::event::Incoming;
 use crate::rules::timestamp;
 
 /// A body taken apart: the text of each event, not yet looked into.
@@ -30,6 +31,19 @@ struct Envelope<'a> {
     batch: Vec<&'a RawValue>,
     #[serde(borrow, default)]
     sent_at: Option<&'a RawValue>,
+}
+
+/// The events of a body that is in order, read in one pass; a body that is not, or is a batch with
+/// its time of sending, is for [`parse`], which says what is wrong with which event.
+pub(crate) fn parse_in_order(bytes: &[u8]) -> Option<Vec<Incoming<'_>>> {
+    // No event can be too large in a body that is not.
+    let bytes = Some(bytes).filter(|bytes| bytes.len() <= EVENT_BYTES_MAX)?;
+    match bytes.trim_ascii_start().first()? {
+        b'{' => serde_json::from_slice(bytes).map(|event| vec![event]).ok(),
+        b'[' => serde_json::from_slice(bytes).ok(),
+        _ => None,
+    }
+    .filter(|events| events.len() <= usize::from(EVENTS_MAX))
 }
 
 /// Takes a body apart.
@@ -119,6 +133,35 @@ mod tests {
                 (body.events.len(), body.sent_at.is_some()),
                 (events, sent),
                 "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_in_order_is_read_in_one_pass_and_any_other_is_left() {
+        let good = r#"{"brand_id":"a","event_type":"b","payload":{"c":[1]}}"#;
+        let too_many = format!(
+            "[{}{good}]",
+            format!("{good},").repeat(usize::from(EVENTS_MAX))
+        );
+        let too_large = format!(" {}{good}", " ".repeat(EVENT_BYTES_MAX));
+        for (text, events) in [
+            (good.to_owned(), Some(1)),
+            (format!(" [{good}, {good}] "), Some(2)),
+            ("[]".to_owned(), Some(0)),
+            (format!("{{\"batch\":[{good}]}}"), None),
+            (format!("[{good},{{}}]"), None),
+            (format!("{good}{good}"), None),
+            (too_many, None),
+            (too_large, None),
+            (String::new(), None),
+        ] {
+            let read = parse_in_order(text.as_bytes()).map(|events| events.len());
+            assert_eq!(
+                read,
+                events,
+                "{}",
+                text.chars().take(100).collect::<String>()
             );
         }
     }

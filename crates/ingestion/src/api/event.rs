@@ -31,9 +31,10 @@ pub(crate) struct Refused {
     pub(crate) rejection: Rejection,
 }
 
-#[derive(Deserialize)]
+/// An event whose form is right; what its fields say is not checked.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Incoming<'a> {
+pub(crate) struct Incoming<'a> {
     #[serde(borrow, default)]
     event_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -58,7 +59,7 @@ struct OnlyId<'a> {
 /// Reads one event.
 pub(crate) fn parse(text: &RawValue, context: &Context<'_>) -> Result<RawEvent, Refused> {
     let text = text.get();
-    check(text, context).map_err(|rejection| {
+    let incoming = form(text).map_err(|rejection| {
         let id = serde_json::from_str::<OnlyId<'_>>(text)
             .ok()
             .and_then(|only| only.event_id);
@@ -66,17 +67,30 @@ pub(crate) fn parse(text: &RawValue, context: &Context<'_>) -> Result<RawEvent, 
             event_id: id.map(Cow::into_owned),
             rejection,
         }
-    })
+    })?;
+    accept(incoming, context)
 }
 
-fn check(text: &str, context: &Context<'_>) -> Result<RawEvent, Rejection> {
+fn form(text: &str) -> Result<Incoming<'_>, Rejection> {
     if text.len() > EVENT_BYTES_MAX {
         let message = format!("an event may have {EVENT_BYTES_MAX} bytes");
         return Err(Rejection::new("event_too_large", message));
     }
-    let incoming: Incoming<'_> = serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(text).map_err(|error| {
         Rejection::new("invalid_event", format!("the event is not valid: {error}"))
-    })?;
+    })
+}
+
+/// Checks what the fields of an event say.
+pub(crate) fn accept(incoming: Incoming<'_>, context: &Context<'_>) -> Result<RawEvent, Refused> {
+    let event_id = incoming.event_id.clone();
+    check(incoming, context).map_err(|rejection| Refused {
+        event_id: event_id.map(Cow::into_owned),
+        rejection,
+    })
+}
+
+fn check(incoming: Incoming<'_>, context: &Context<'_>) -> Result<RawEvent, Rejection> {
     json_shape::check_object(incoming.payload.get())?;
     let brand_id = BrandId::new(incoming.brand_id)
         .map_err(|error| Rejection::new("invalid_brand_id", format!("brand_id {error}")))?;
