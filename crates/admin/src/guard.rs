@@ -40,8 +40,11 @@ pub(crate) async fn check_token(
                   token as the password of any user";
     let mut response =
         Problem::new(StatusCode::UNAUTHORIZED, "unknown_token", detail).into_response();
-    let schemes = HeaderValue::from_static("Basic realm=\"Millrace\", charset=\"UTF-8\", Bearer");
-    response.headers_mut().insert(WWW_AUTHENTICATE, schemes);
+    // The first one is for browsers: they ask the user.
+    for scheme in ["Basic realm=\"Millrace\", charset=\"UTF-8\"", "Bearer"] {
+        let scheme = HeaderValue::from_static(scheme);
+        response.headers_mut().append(WWW_AUTHENTICATE, scheme);
+    }
     response
 }
 

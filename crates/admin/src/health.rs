@@ -11,7 +11,7 @@ use crate::api::Api;
 use crate::streams::overviews;
 
 /// How long Redis may take to tell how it is.
-const TELL_TIME_MAX: Duration = Duration::from_secs(5);
+const TELL_TIME_MAX: Duration = Duration::from_secs(3);
 /// The share of the memory limit from which on Redis may soon refuse work, in percent.
 const NEARLY_FULL_PERCENT: f64 = 90.0;
 

@@ -86,7 +86,7 @@ async fn a_redis_that_hangs_does_not_make_its_health_hang() -> Result<()> {
     let Some(redis) = or_skip("redis-server", RedisServer::start()) else {
         return Ok(());
     };
-    let bench = Bench::on(redis.url(), &[])?;
+    let bench = Bench::on(redis.url(), &[("REDIS_TIMEOUT_MS", "30000")])?;
     redis.pause()?;
     // The client waits for five seconds at most.
     let health = bench.json(HEALTH);

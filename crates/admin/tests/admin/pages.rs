@@ -85,7 +85,7 @@ async fn a_long_list_of_letters_has_pages() -> Result<()> {
     let path = format!("/dead-letters/{}", TOPIC.name);
     let shown = |page: &str| {
         ids.iter()
-            .filter(|id| page.contains(&format!("<code>{id}</code>")))
+            .filter(|id| page.contains(&format!("<code>{id}</code></h3>")))
             .count()
     };
     let first = bench.get(&path)?.body;

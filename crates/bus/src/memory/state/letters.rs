@@ -107,3 +107,22 @@ impl State {
         messages.map(stored).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::RawFields;
+    use common::time::DAY_MS;
+
+    use super::*;
+
+    #[test]
+    fn letters_that_are_older_than_thirty_days_leave_and_are_counted() {
+        let mut state = State::default();
+        for day in [0, 1, 2] {
+            state.append("t.dlq", RawFields::default(), UnixMillis(day * DAY_MS));
+        }
+        state.expire("t", "t.dlq", UnixMillis(31 * DAY_MS));
+        assert_eq!(state.letters("t").expired, 1);
+        assert_eq!(state.range("t.dlq", MessageId::ZERO, 10).len(), 2);
+    }
+}
