@@ -1,6 +1,7 @@
 //! The least that a consumer can do: read, and acknowledge with the next read.
 
 use anyhow::{Context as _, Result};
+use common::fields::RawField;
 use common::topics::{EventsRaw, Topic as _, groups};
 use redis::Value;
 use redis::aio::MultiplexedConnection;
@@ -81,7 +82,7 @@ fn bytes(value: Value) -> Option<Vec<u8>> {
     }
 }
 
-fn id_and_payload(entry: Value) -> Option<(Vec<u8>, Vec<u8>)> {
+fn id_and_payload(entry: Value) -> Option<RawField> {
     let mut parts = array(entry)?.into_iter();
     let id = bytes(parts.next()?)?;
     let mut texts = array(parts.next()?)?.into_iter();

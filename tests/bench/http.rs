@@ -60,7 +60,7 @@ impl Load {
 pub(crate) async fn front_door(redis: &Redis, load: Load, repetitions: usize) -> Result<Turns> {
     let bare_address = free_address()?;
     let program = std::env::current_exe().context("finding this program")?;
-    let arguments = [bare::ARGUMENT, &bare_address, redis.url()];
+    let arguments = [bare::OPTION, &bare_address, redis.url()];
     let mut bare = WorkerProcess::start_program("bare", &program, &arguments, &[])?;
     bare.wait_ready(&bare_address, READY)?;
     let (api, ops) = (free_address()?, free_address()?);

@@ -14,6 +14,7 @@ use worker::{Batch, CancellationToken, Health, Processor, Stage, Verdicts};
 
 use crate::bare_loop::BareLoop;
 use crate::events::events;
+use crate::measure::Spread;
 use crate::redis_server::Redis;
 
 /// Messages per second.
@@ -29,11 +30,20 @@ pub(crate) struct Percentiles {
     pub(crate) p99: f64,
 }
 
+/// The limit's and ours.
+pub(crate) type Turn = (Percentiles, Percentiles);
+
+/// Ours divided by the limit's, turn by turn.
+pub(crate) fn ratio(turns: &[Turn], figure: fn(&Percentiles) -> f64) -> Spread {
+    Spread::of(
+        turns
+            .iter()
+            .map(|(limit, ours)| figure(ours) / figure(limit)),
+    )
+}
+
 /// Percentiles of both, in turn.
-pub(crate) async fn latency(
-    redis: &Redis,
-    repetitions: usize,
-) -> Result<Vec<(Percentiles, Percentiles)>> {
+pub(crate) async fn latency(redis: &Redis, repetitions: usize) -> Result<Vec<Turn>> {
     let mut turns = Vec::new();
     for _ in 0..repetitions {
         turns.push((bare(redis).await?, ours(redis).await?));

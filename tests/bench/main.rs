@@ -1,78 +1,59 @@
 //! What Millrace costs, beside the bare limit of the same machine in the same run: `make bench`.
+//!
+//! Each contender runs once uncounted, then both in turn. Medians are to be quoted, ratios to be
+//! compared: absolute figures are of the machine.
 
 mod bare_loop;
 mod consume;
 mod events;
+mod flow;
 mod http;
 mod latency;
 mod measure;
+mod memory;
 mod process;
 mod publish;
 mod redis_server;
+mod report;
+mod suite;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::Parser as _;
 
-use crate::measure::{Spread, Turns};
-use crate::redis_server::{Persistence, Redis};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let args: Vec<String> = std::env::args().collect();
-    if args.get(1).is_some_and(|a| a == http::bare::ARGUMENT) {
-        return http::bare::serve(args[2].parse()?, &args[3]).await;
-    }
-    let only = args
-        .iter()
-        .skip(1)
-        .find(|a| !a.starts_with('-'))
-        .cloned()
-        .unwrap_or_default();
-    let want = |name: &str| only.is_empty() || only == name;
-    for persistence in Persistence::ALL {
-        let redis = Redis::start(persistence)?;
-        if want("publish") {
-            show("publish", persistence, &publish::publish(&redis, 3).await?);
-        }
-        if want("consume") {
-            show("consume", persistence, &consume::consume(&redis, 3).await?);
-        }
-        if want("latency") {
-            for (b, o) in latency::latency(&redis, 3).await? {
-                println!("latency {} bare {b:?} ours {o:?}", persistence.name());
-            }
-        }
-        if want("single") {
-            show(
-                "single",
-                persistence,
-                &http::front_door(&redis, http::Load::SINGLES, 3).await?,
-            );
-        }
-        if want("batch") {
-            show(
-                "batch",
-                persistence,
-                &http::front_door(&redis, http::Load::BATCHES, 3).await?,
-            );
-        }
-    }
-    Ok(())
+/// Measures Millrace beside the bare limit of this machine.
+#[derive(Debug, clap::Parser)]
+struct Options {
+    /// Benches to run, such as publish or flow; all without any
+    benches: Vec<String>,
+    /// Turns that are counted
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
+    repetitions: u8,
+    /// Where the figures go as JSON
+    #[arg(long, default_value = "bench.json")]
+    json: PathBuf,
+    /// Cargo says so
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// Serve as the bare handler on this address, with the Redis of this URL
+    #[arg(long, hide = true, num_args = 2, value_names = ["ADDRESS", "REDIS"])]
+    bare_http: Vec<String>,
 }
 
-fn show(name: &str, persistence: Persistence, turns: &Turns) {
-    let limit = Spread::of(turns.limit.iter().map(|s| s.rate));
-    let ours = Spread::of(turns.ours.iter().map(|s| s.rate));
-    println!(
-        "{name} {} limit {:.0} ours {:.0} ratio {:.2?}",
-        persistence.name(),
-        limit.median,
-        ours.median,
-        turns.ratio()
-    );
-    for s in &turns.limit {
-        println!("  limit {s:.2?}");
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode> {
+    let options = Options::parse();
+    if let [address, redis] = options.bare_http.as_slice() {
+        http::bare::serve(address.parse()?, redis).await?;
+        return Ok(ExitCode::SUCCESS);
     }
-    for s in &turns.ours {
-        println!("  ours  {s:.2?}");
-    }
+    let rows = Box::pin(suite::run(
+        usize::from(options.repetitions),
+        &options.benches,
+    ))
+    .await?;
+    report::publish(&rows, &options.json)?;
+    Ok(ExitCode::SUCCESS)
 }

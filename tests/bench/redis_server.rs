@@ -37,6 +37,11 @@ impl Redis {
         RedisServer::start_with(options).map(Self)
     }
 
+    /// For what starts a whole Millrace on it.
+    pub(crate) fn into_server(self) -> RedisServer {
+        self.0
+    }
+
     pub(crate) fn url(&self) -> &str {
         self.0.url()
     }

@@ -1,5 +1,5 @@
 //! The least that a front door can do: an axum handler that answers after an acknowledged XADD. It
-//! runs as a process of its own: the bench starts itself with [`ARGUMENT`].
+//! runs as a process of its own: the bench starts itself with [`OPTION`].
 
 use std::net::SocketAddr;
 
@@ -14,8 +14,8 @@ use redis::aio::MultiplexedConnection;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The first argument, before the address and the URL of Redis.
-pub(crate) const ARGUMENT: &str = "bare-http";
+/// The option, before the address and the URL of Redis.
+pub(crate) const OPTION: &str = "--bare-http";
 
 pub(crate) async fn serve(address: SocketAddr, redis: &str) -> Result<()> {
     let connection = redis::Client::open(redis)?
@@ -33,9 +33,11 @@ pub(crate) async fn serve(address: SocketAddr, redis: &str) -> Result<()> {
 /// An event as it is posted, nothing checked but its form.
 #[derive(Deserialize)]
 struct Event<'a> {
-    event_id: &'a str,
+    #[serde(rename = "event_id")]
+    id: &'a str,
     brand_id: &'a str,
-    event_type: &'a str,
+    #[serde(rename = "event_type")]
+    kind: &'a str,
     #[serde(borrow)]
     payload: &'a RawValue,
     timestamp: &'a str,
@@ -45,9 +47,9 @@ impl Event<'_> {
     /// The same entry as Millrace writes.
     fn append(&self, pipeline: &mut redis::Pipeline) {
         pipeline.cmd("XADD").arg(EventsRaw::INFO.name).arg("*");
-        pipeline.arg("event_id").arg(self.event_id);
+        pipeline.arg("event_id").arg(self.id);
         pipeline.arg("brand_id").arg(self.brand_id);
-        pipeline.arg("event_type").arg(self.event_type);
+        pipeline.arg("event_type").arg(self.kind);
         pipeline.arg("payload").arg(self.payload.get());
         pipeline.arg("timestamp").arg(self.timestamp);
     }
