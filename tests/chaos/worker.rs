@@ -4,7 +4,6 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use crash_points::CrashPoint;
 use testkit::servers::{WorkerProcess, eventually, free_address};
 
 /// How long a worker may take to be ready; debug builds on a busy machine are slow.
@@ -88,11 +87,11 @@ impl Worker {
         self.wait_ready()
     }
 
-    /// Starts another in its place that will crash at the n-th passage of a point.
-    pub(crate) fn replace_armed(&mut self, point: CrashPoint, passage: u64) -> Result<()> {
+    /// Starts another in its place that will crash where it is told, as `<point>:<n>`.
+    pub(crate) fn replace_armed(&mut self, crash_at: &str) -> Result<()> {
         self.process.kill()?;
-        self.process = process(self.role, &self.variables, Some((point, passage)))?;
-        let arming = format!("armed to crash at {point}:{passage}");
+        self.process = process(self.role, &self.variables, Some(crash_at))?;
+        let arming = format!("armed to crash at {crash_at}");
         let armed = eventually("the worker to say that it is armed", END, || {
             let log = self.process.log();
             (log.contains(&arming) || log.contains("crashing at")).then_some(())
@@ -106,12 +105,12 @@ impl Worker {
     }
 
     /// Waits until an armed worker has crashed at its point, and nowhere else.
-    pub(crate) fn wait_crashed(&mut self, point: CrashPoint) -> Result<()> {
+    pub(crate) fn wait_crashed(&mut self, crash_at: &str) -> Result<()> {
         let status = self.process.wait(END)?;
         let log = self.process.log();
         ensure!(
-            status.signal() == Some(SIGABRT) && log.contains(&format!("crashing at {point}")),
-            "it did not crash at {point} but ended, {status}: {log}"
+            status.signal() == Some(SIGABRT) && log.contains(&format!("crashing at {crash_at}")),
+            "it did not crash at {crash_at} but ended, {status}: {log}"
         );
         Ok(())
     }
@@ -139,17 +138,12 @@ impl Worker {
 fn process(
     role: Role,
     variables: &[(String, String)],
-    arming: Option<(CrashPoint, u64)>,
+    crash_at: Option<&str>,
 ) -> Result<WorkerProcess> {
-    let arming = arming.map(|(point, passage)| format!("{point}:{passage}"));
     let mut all: Vec<(&str, &str)> = variables
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    all.extend(
-        arming
-            .as_deref()
-            .map(|arming| (crash_points::VARIABLE, arming)),
-    );
+    all.extend(crash_at.map(|crash_at| (crash_points::VARIABLE, crash_at)));
     WorkerProcess::start(role.binary(), &[], &all)
 }

@@ -3,18 +3,22 @@
 use std::fmt;
 use std::io::Write as _;
 use std::str::FromStr;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::CrashPoint;
 
-/// Where to abort, and at which passage. Written as `<point>:<n>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where to abort, written as `<point>:<n>`: at the n-th passage of the point. Several of them,
+/// separated by commas, are counted one after the other; the last one aborts.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arming {
-    /// The point.
-    pub point: CrashPoint,
-    /// The passage, from 1.
-    pub passage: u64,
+    steps: Vec<Step>,
+}
+
+/// Passages of one point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Step {
+    point: CrashPoint,
+    passages: u64,
 }
 
 /// What cannot be armed.
@@ -24,7 +28,8 @@ pub struct InvalidArming(String);
 
 struct Armed {
     arming: Arming,
-    passed: AtomicU64,
+    /// Steps that are done, and passages in the next one.
+    progress: Mutex<(usize, u64)>,
 }
 
 static ARMED: OnceLock<Armed> = OnceLock::new();
@@ -33,26 +38,47 @@ static ARMED: OnceLock<Armed> = OnceLock::new();
 pub fn arm(arming: Arming) {
     ARMED.get_or_init(|| Armed {
         arming,
-        passed: AtomicU64::new(0),
+        progress: Mutex::default(),
     });
 }
 
 /// Passes a point; does not return from the passage that is armed.
 pub fn reached(point: CrashPoint) {
-    let Some(armed) = ARMED.get().filter(|armed| armed.arming.point == point) else {
-        return;
-    };
-    let passage = 1 + armed.passed.fetch_add(1, Ordering::Relaxed);
-    if passage == armed.arming.passage {
+    let Some(armed) = ARMED.get() else { return };
+    if armed.passes(point) {
         // The last words are for whoever reads the log; there is nobody to tell if they fail.
         writeln!(std::io::stderr(), "crashing at {}", armed.arming).ok();
         std::process::abort();
     }
 }
 
+impl Armed {
+    /// Counts a passage; gives whether it was the last one.
+    fn passes(&self, point: CrashPoint) -> bool {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let (done, passed) = *progress;
+        let Some(step) = self.arming.steps.get(done) else {
+            return false;
+        };
+        if step.point != point {
+            return false;
+        }
+        *progress = if passed + 1 < step.passages {
+            (done, passed + 1)
+        } else {
+            (done + 1, 0)
+        };
+        progress.0 == self.arming.steps.len()
+    }
+}
+
 impl fmt::Display for Arming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.point, self.passage)
+        for (number, Step { point, passages }) in self.steps.iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            write!(f, "{comma}{point}:{passages}")?;
+        }
+        Ok(())
     }
 }
 
@@ -60,16 +86,19 @@ impl FromStr for Arming {
     type Err = InvalidArming;
 
     fn from_str(text: &str) -> Result<Self, InvalidArming> {
-        let invalid = || InvalidArming(text.to_owned());
-        let (name, passage) = text.split_once(':').ok_or_else(invalid)?;
-        let mut points = CrashPoint::ALL.iter().copied();
-        let point = points.find(|point| point.as_str() == name);
-        let passage = passage.parse().ok().filter(|passage| *passage > 0);
-        Ok(Self {
-            point: point.ok_or_else(invalid)?,
-            passage: passage.ok_or_else(invalid)?,
-        })
+        let steps: Option<Vec<Step>> = text.split(',').map(step).collect();
+        let steps = steps.ok_or_else(|| InvalidArming(text.to_owned()))?;
+        Ok(Self { steps })
     }
+}
+
+fn step(text: &str) -> Option<Step> {
+    let (name, passages) = text.split_once(':')?;
+    let mut points = CrashPoint::ALL.iter().copied();
+    Some(Step {
+        point: points.find(|point| point.as_str() == name)?,
+        passages: passages.parse().ok().filter(|passages| *passages > 0)?,
+    })
 }
 
 fn known() -> String {
@@ -83,9 +112,9 @@ mod tests {
 
     #[test]
     fn an_arming_is_read_as_it_is_written() {
-        for &point in CrashPoint::ALL {
-            let arming = Arming { point, passage: 3 };
-            assert_eq!(arming.to_string().parse::<Arming>().unwrap(), arming);
+        for point in CrashPoint::ALL {
+            let text = format!("{point}:3,redis.replied:1");
+            assert_eq!(text.parse::<Arming>().unwrap().to_string(), text);
         }
     }
 
@@ -97,9 +126,30 @@ mod tests {
             "bus.trimmed:0",
             "bus.trimmed:x",
             "nowhere:1",
+            "bus.trimmed:1,",
         ] {
             let problem = text.parse::<Arming>().unwrap_err().to_string();
             assert!(problem.contains("stage.settled"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn steps_are_counted_one_after_the_other() {
+        let armed = Armed {
+            arming: "bus.claimed:2,redis.replied:1".parse().unwrap(),
+            progress: Mutex::default(),
+        };
+        let passages = [
+            (CrashPoint::RedisReplied, false),
+            (CrashPoint::BusClaimed, false),
+            (CrashPoint::RedisReplied, false),
+            (CrashPoint::BusClaimed, false),
+            (CrashPoint::BusClaimed, false),
+            (CrashPoint::RedisReplied, true),
+            (CrashPoint::RedisReplied, false),
+        ];
+        for (number, (point, last)) in passages.into_iter().enumerate() {
+            assert_eq!(armed.passes(point), last, "{number}");
         }
     }
 

@@ -40,8 +40,8 @@ crash_points! {
     IngestionPublishing = "ingestion.publishing";
     /// The events of a request are published; it is not answered.
     IngestionPublished = "ingestion.published";
-    /// Redis has answered some command. Sweeping over its passages cuts between any two commands,
-    /// whatever they are.
+    /// Redis has answered some command. Counting its passages from another point on cuts between any
+    /// two commands, whatever they are.
     RedisReplied = "redis.replied";
     /// A group is known to be there; nothing was read.
     BusGroupOpened = "bus.group.opened";

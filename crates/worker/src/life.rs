@@ -100,9 +100,9 @@ impl Worker {
     async fn new(name: &'static str, settings: &WorkerSettings) -> anyhow::Result<Self> {
         let metrics = telemetry::start(settings)?;
         #[cfg(feature = "armed")]
-        if let Some(arming) = settings.crash_at {
+        if let Some(arming) = &settings.crash_at {
             tracing::warn!("armed to crash at {arming}");
-            crash_points::arm(arming);
+            crash_points::arm(arming.clone());
         }
         let mut worker = Self {
             health: Health::default(),

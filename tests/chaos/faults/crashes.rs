@@ -21,8 +21,14 @@ const SOON: Duration = Duration::from_secs(30);
 const LATE: Duration = Duration::from_millis(450);
 /// By what they are so late that the worker has given them up.
 const TOO_LATE: Duration = Duration::from_secs(3);
-/// The largest number of Redis commands between which a worker is cut, beginning with its start.
-const SWEEP: [u64; 10] = [22, 24, 25, 26, 27, 28, 29, 31, 33, 36];
+/// Replies of Redis after which a worker is cut, counted from a point on.
+const SWEEP: [u64; 6] = [1, 2, 3, 4, 5, 8];
+/// From where they are counted: before a worker says to Redis what it has done.
+const SWEPT: [(CrashPoint, Role); 3] = [
+    (CrashPoint::IngestionPublishing, Role::Api),
+    (CrashPoint::StageProcessed, Role::Normalizer),
+    (CrashPoint::StageDelivered, Role::Processor),
+];
 
 /// How a worker is brought to a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +86,9 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::StoresEffectsCommitted
         | CrashPoint::OutboxPublished
         | CrashPoint::OutboxRemoved => &[Role::Processor],
-        CrashPoint::RedisReplied
-        | CrashPoint::BusGroupOpened
+        // Swept, counted from other points on.
+        CrashPoint::RedisReplied => &[],
+        CrashPoint::BusGroupOpened
         | CrashPoint::BusReadDelivered
         | CrashPoint::BusRecovered
         | CrashPoint::BusClaimed
@@ -99,72 +106,70 @@ fn roles(point: CrashPoint) -> &'static [Role] {
 }
 
 /// The crashes that every run of the tests tries, one of each kind.
-fn is_small(point: CrashPoint, role: Role, passage: u64) -> bool {
-    let wanted = [
-        (CrashPoint::IngestionPublished, Role::Api),
-        (CrashPoint::BusReadDelivered, Role::Processor),
-        (CrashPoint::BusClaimed, Role::Normalizer),
-        (CrashPoint::BusSettleBetween, Role::Normalizer),
-        (CrashPoint::BusHandBackSent, Role::Normalizer),
-        (CrashPoint::StageProcessed, Role::Normalizer),
-        (CrashPoint::StoresProfilesCommitted, Role::Normalizer),
-        (CrashPoint::StoresEffectsCommitted, Role::Processor),
-        (CrashPoint::OutboxPublished, Role::Processor),
-    ];
-    wanted.contains(&(point, role))
-        || (point == CrashPoint::RedisReplied
-            && role == Role::Normalizer
-            && passage.is_multiple_of(4))
-}
+const SMALL: [(CrashPoint, Role); 9] = [
+    (CrashPoint::IngestionPublished, Role::Api),
+    (CrashPoint::BusReadDelivered, Role::Processor),
+    (CrashPoint::BusClaimed, Role::Normalizer),
+    (CrashPoint::BusSettleBetween, Role::Normalizer),
+    (CrashPoint::BusHandBackSent, Role::Normalizer),
+    (CrashPoint::StageProcessed, Role::Normalizer),
+    (CrashPoint::StoresProfilesCommitted, Role::Normalizer),
+    (CrashPoint::StoresEffectsCommitted, Role::Processor),
+    (CrashPoint::OutboxPublished, Role::Processor),
+];
+/// The replies after which it cuts a worker.
+const SMALL_SWEEP: [u64; 3] = [1, 2, 4];
 
 pub(super) fn all() -> Vec<Fault> {
     let mut faults = Vec::new();
     for &point in CrashPoint::ALL {
-        let passages: &[u64] = match point {
-            CrashPoint::RedisReplied => &SWEEP,
-            // Not the first: then some are answered and some are not.
-            CrashPoint::IngestionPublishing | CrashPoint::IngestionPublished => &[3],
-            _ => &[1],
-        };
         for &role in roles(point) {
-            faults.extend(passages.iter().map(|&passage| crash(role, point, passage)));
+            // Not the first request: then some were answered and some were not.
+            let passages = if role == Role::Api { 3 } else { 1 };
+            let fault = crash(role, point, format!("{point}:{passages}"));
+            let small = SMALL.contains(&(point, role));
+            faults.push(if small {
+                fault.small_on_sqlite()
+            } else {
+                fault
+            });
+        }
+    }
+    for (point, role) in SWEPT {
+        for replies in SWEEP {
+            let crash_at = format!("{point}:1,{}:{replies}", CrashPoint::RedisReplied);
+            let fault = crash(role, point, crash_at);
+            let small = role == Role::Normalizer && SMALL_SWEEP.contains(&replies);
+            faults.push(if small {
+                fault.small_on_sqlite()
+            } else {
+                fault
+            });
         }
     }
     faults
 }
 
-fn crash(role: Role, point: CrashPoint, passage: u64) -> Fault {
+fn crash(role: Role, point: CrashPoint, crash_at: String) -> Fault {
     let way = Way::to(point);
-    let name = format!("crash: {} at {point}:{passage}", role.name());
-    let fault = Fault::new(name, move |round| {
-        inject(round, way, role, (point, passage))
-    });
-    let fault = match way {
+    let name = format!("crash: {} at {crash_at}", role.name());
+    let fault = Fault::new(name, move |round| inject(round, way, role, &crash_at));
+    match way {
         Way::Requests | Way::LateReplies => fault,
         Way::Backlog | Way::Inheritance | Way::SlowRedis | Way::Stop => {
             fault.burst().with_events(BACKLOG)
         }
-    };
-    if is_small(point, role, passage) {
-        fault.small_on_sqlite()
-    } else {
-        fault
     }
 }
 
-fn inject(
-    round: &mut Round<'_>,
-    way: Way,
-    role: Role,
-    (point, passage): (CrashPoint, u64),
-) -> Result<()> {
+fn inject(round: &mut Round<'_>, way: Way, role: Role, crash_at: &str) -> Result<()> {
     match way {
         Way::Requests => {
-            round.mill.worker(role)?.replace_armed(point, passage)?;
+            round.mill.worker(role)?.replace_armed(crash_at)?;
             round.send();
         }
         Way::LateReplies => {
-            round.mill.worker(role)?.replace_armed(point, passage)?;
+            round.mill.worker(role)?.replace_armed(crash_at)?;
             round.send_part(20)?;
             let proxy = round.mill.redis_proxy(role)?;
             proxy.set(ProxyMode::Delay(TOO_LATE));
@@ -173,13 +178,13 @@ fn inject(
         }
         Way::Backlog | Way::Inheritance | Way::SlowRedis | Way::Stop => {
             leave_backlog(round, way, role)?;
-            round.mill.worker(role)?.replace_armed(point, passage)?;
+            round.mill.worker(role)?.replace_armed(crash_at)?;
         }
     }
     if way == Way::Stop {
         stop_in_the_middle(round, role)?;
     }
-    round.mill.worker(role)?.wait_crashed(point)?;
+    round.mill.worker(role)?.wait_crashed(crash_at)?;
     round.mill.let_pass();
     round.mill.worker(role)?.replace()
 }
@@ -193,8 +198,9 @@ fn leave_backlog(round: &mut Round<'_>, way: Way, role: Role) -> Result<()> {
     }
     if way == Way::Inheritance {
         let worker = round.mill.worker(role)?;
-        worker.replace_armed(CrashPoint::StageDelivered, 1)?;
-        worker.wait_crashed(CrashPoint::StageDelivered)?;
+        let first = format!("{}:1", CrashPoint::StageDelivered);
+        worker.replace_armed(&first)?;
+        worker.wait_crashed(&first)?;
     }
     if way == Way::SlowRedis {
         let proxy = round.mill.redis_proxy(role)?;
