@@ -1,0 +1,44 @@
+//! The subcommands.
+
+use std::process::ExitCode;
+
+use crate::analytics::ShowAnalytics;
+use crate::completions::Completions;
+use crate::man::ManualPages;
+use crate::migrate::Migrate;
+use crate::profile::Profile;
+use crate::profiles::ListProfiles;
+use crate::send::SendEvents;
+use crate::streams::Streams;
+use crate::up::Up;
+
+/// Runs Millrace, sends events to it and shows what it does with them.
+#[derive(Debug, clap::Parser)]
+#[command(name = "millrace", version, max_term_width = 100)]
+pub(crate) enum Command {
+    Up(Up),
+    Send(SendEvents),
+    Streams(Streams),
+    Profile(Profile),
+    Profiles(ListProfiles),
+    Analytics(ShowAnalytics),
+    Migrate(Migrate),
+    Completions(Completions),
+    Man(ManualPages),
+}
+
+impl Command {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Up(command) => command.run().await,
+            Self::Send(command) => command.run().await,
+            Self::Streams(command) => command.run().await,
+            Self::Profile(command) => command.run().await,
+            Self::Profiles(command) => command.run().await,
+            Self::Analytics(command) => command.run().await,
+            Self::Migrate(command) => command.run().await,
+            Self::Completions(command) => command.run(),
+            Self::Man(command) => command.run(),
+        }
+    }
+}
