@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::analytics::ShowAnalytics;
 use crate::completions::Completions;
+use crate::load::Load;
 use crate::man::ManualPages;
 use crate::migrate::Migrate;
 use crate::profile::Profile;
@@ -18,6 +19,7 @@ use crate::up::Up;
 pub(crate) enum Command {
     Up(Up),
     Send(SendEvents),
+    Load(Load),
     Streams(Streams),
     Profile(Profile),
     Profiles(ListProfiles),
@@ -32,6 +34,7 @@ impl Command {
         match self {
             Self::Up(command) => command.run().await,
             Self::Send(command) => command.run().await,
+            Self::Load(command) => command.run().await,
             Self::Streams(command) => command.run().await,
             Self::Profile(command) => command.run().await,
             Self::Profiles(command) => command.run().await,
