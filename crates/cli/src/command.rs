@@ -3,10 +3,13 @@
 use std::process::ExitCode;
 
 use crate::analytics::ShowAnalytics;
+use crate::audit::Audit;
 use crate::completions::Completions;
+use crate::dead::DeadLetters;
 use crate::load::Load;
 use crate::man::ManualPages;
 use crate::migrate::Migrate;
+use crate::pending::Pending;
 use crate::profile::Profile;
 use crate::profiles::ListProfiles;
 use crate::send::SendEvents;
@@ -21,6 +24,9 @@ pub(crate) enum Command {
     Send(SendEvents),
     Load(Load),
     Streams(Streams),
+    Pending(Pending),
+    Dead(DeadLetters),
+    Audit(Audit),
     Profile(Profile),
     Profiles(ListProfiles),
     Analytics(ShowAnalytics),
@@ -36,6 +42,9 @@ impl Command {
             Self::Send(command) => command.run().await,
             Self::Load(command) => command.run().await,
             Self::Streams(command) => command.run().await,
+            Self::Pending(command) => command.run().await,
+            Self::Dead(command) => command.run().await,
+            Self::Audit(command) => command.run().await,
             Self::Profile(command) => command.run().await,
             Self::Profiles(command) => command.run().await,
             Self::Analytics(command) => command.run().await,

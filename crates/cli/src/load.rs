@@ -122,9 +122,10 @@ impl Load {
         let run = Run::new();
         let setup = self.setup();
         let poster = Poster::new(&self.service, self.give_up_after)?;
-        let mut watch = match self.no_end_to_end {
-            true => None,
-            false => Some(Watch::begin(self.bus.open()?, run).await?),
+        let mut watch = if self.no_end_to_end {
+            None
+        } else {
+            Some(Watch::begin(self.bus.open()?, run).await?)
         };
         let plan = self.plan();
         let schedule = Schedule::new(plan, Instant::now());
@@ -204,7 +205,7 @@ impl Load {
         watch: Option<&mut Watch>,
         signals: &mut Signals,
     ) -> End {
-        let mut line = LiveLine::new(Some(self.plan().events), 0, TEMPLATE);
+        let mut line = LiveLine::new(Some(100), 0, TEMPLATE);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let watching = async {
@@ -253,20 +254,18 @@ async fn timeout_after_stop(sending: &Sending, connections: u16) -> anyhow::Resu
         result = &mut all => return result,
         () = sending.stopped() => {}
     }
-    match timeout(GRACE, all).await {
-        Ok(result) => result,
-        Err(_) => {
-            sending.end();
-            Ok(())
-        }
-    }
+    let Ok(result) = timeout(GRACE, all).await else {
+        sending.end();
+        return Ok(());
+    };
+    result
 }
 
 fn show(line: &mut LiveLine, sending: &Sending) {
     let (retried, trouble) = sending.trouble();
     let state = sending.state();
     let tally = &state.tally;
-    line.update(tally.sent, || {
+    line.update(state.schedule.percent(Instant::now()), || {
         let answers = tally.answers.percentiles();
         let latency = answers.map(|it| format!(", HTTP p50 {:.1} p99 {:.1} ms", it.p50, it.p99));
         let ending = match (state.over, trouble) {

@@ -1,9 +1,11 @@
 //! `millrace`: the command line. One file for each subcommand; `command.rs` lists them.
 
 mod analytics;
+mod audit;
 mod bounded_lines;
 mod command;
 mod completions;
+mod dead;
 mod duration;
 mod event_id;
 mod http;
@@ -12,6 +14,7 @@ mod load;
 mod man;
 mod migrate;
 mod output;
+mod pending;
 mod people;
 mod profile;
 mod profiles;
@@ -19,6 +22,7 @@ mod send;
 mod service;
 mod signals;
 mod streams;
+mod topic_argument;
 mod up;
 
 use std::process::ExitCode;

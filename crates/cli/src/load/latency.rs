@@ -72,9 +72,9 @@ fn show(millis: f64) -> String {
     }
 }
 
-/// Divided last, so that three decimals stay three decimals.
+/// Rounded last, so that three decimals stay three decimals.
 fn millis(micros: u64) -> f64 {
-    Duration::from_micros(micros).as_secs_f64() * MILLION / 1_000.0
+    (Duration::from_micros(micros).as_secs_f64() * MILLION).round() / 1_000.0
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ mod tests {
         let mut random = Rng::with_seed(7);
         let mut draws = vec![0; usize::try_from(count).expect("small")];
         for _ in 0..100_000 {
-            let drawn = popular(&mut random, count);
-            draws[usize::try_from(drawn).expect("below the count")] += 1;
+            let rank = popular(&mut random, count);
+            draws[usize::try_from(rank).expect("below the count")] += 1;
         }
         draws
     }

@@ -69,6 +69,14 @@ impl Schedule {
         Some(self.plan.events.min(in_time))
     }
 
+    /// How much of the plan is done, in percent: of its events or of its time.
+    pub(super) fn percent(&self, now: Instant) -> u64 {
+        let events = self.taken.saturating_mul(100) / self.plan.events.max(1);
+        let elapsed = now.saturating_duration_since(self.started);
+        let time = elapsed.as_millis() * 100 / self.plan.duration.as_millis().max(1);
+        events.max(u64::try_from(time).unwrap_or(100)).min(100)
+    }
+
     /// Events in a request.
     fn batch(&self) -> u64 {
         let most = u64::from(self.plan.batch);

@@ -27,6 +27,13 @@ pub(super) struct Sending {
     stop: CancellationToken,
 }
 
+/// A request with its events, which is sent when its time comes.
+struct Due {
+    slot: Slot,
+    request: Request,
+    events: Vec<Event>,
+}
+
 /// How far the run is.
 #[derive(Debug)]
 pub(super) struct State {
@@ -101,7 +108,12 @@ impl Sending {
     }
 
     async fn send_requests(&self) -> anyhow::Result<()> {
-        while let Some((slot, request, events)) = self.next() {
+        while let Some(Due {
+            slot,
+            request,
+            events,
+        }) = self.next()
+        {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(()),
@@ -122,7 +134,7 @@ impl Sending {
     }
 
     /// The next request, with its events made before they are due.
-    fn next(&self) -> Option<(Slot, Request, Vec<Event>)> {
+    fn next(&self) -> Option<Due> {
         if self.stop.is_cancelled() {
             return None;
         }
@@ -134,7 +146,11 @@ impl Sending {
         let events: Vec<Event> = (0..slot.events).map(|_| state.traffic.next(at)).collect();
         let request = request_of(&events);
         state.due_times.add(request.numbers.clone(), slot.due);
-        Some((slot, request, events))
+        Some(Due {
+            slot,
+            request,
+            events,
+        })
     }
 }
 

@@ -106,7 +106,7 @@ impl Session {
             quantity: random.u64(1..=3),
         };
         self.cart.push(line);
-        let mut payload = self.line(line);
+        let mut payload = line_of(line);
         if let Some(object) = payload.as_object_mut() {
             object.insert("currency".to_owned(), self.person.currency().into());
         }
@@ -121,7 +121,7 @@ impl Session {
             .iter()
             .map(|line| price_cents(line.product) * line.quantity)
             .sum();
-        let lines: Vec<Value> = cart.iter().map(|line| self.line(*line)).collect();
+        let lines: Vec<Value> = cart.iter().map(|line| line_of(*line)).collect();
         self.signed(json!({
             "order_id": order_id,
             "total": money(total),
@@ -134,15 +134,6 @@ impl Session {
     fn message(&self, random: &mut Rng) -> Value {
         let text = random.choice(MESSAGES).unwrap_or_default();
         json!({"from": self.person.phone(), "text": text})
-    }
-
-    fn line(&self, line: Line) -> Value {
-        json!({
-            "sku": sku(line.product),
-            "name": name(line.product),
-            "quantity": line.quantity,
-            "price": money(price_cents(line.product)),
-        })
     }
 
     /// With what tells who it was.
@@ -173,6 +164,15 @@ fn steps(random: &mut Rng) -> Vec<Step> {
     }
     steps.reverse();
     steps
+}
+
+fn line_of(line: Line) -> Value {
+    json!({
+        "sku": sku(line.product),
+        "name": name(line.product),
+        "quantity": line.quantity,
+        "price": money(price_cents(line.product)),
+    })
 }
 
 fn chance(random: &mut Rng, percent: u32) -> bool {
