@@ -14,6 +14,7 @@ use crate::profile::Profile;
 use crate::profiles::ListProfiles;
 use crate::send::SendEvents;
 use crate::streams::Streams;
+use crate::trace::Trace;
 use crate::up::Up;
 
 /// Runs Millrace, sends events to it and shows what it does with them.
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Pending(Pending),
     Dead(DeadLetters),
     Audit(Audit),
+    Trace(Trace),
     Profile(Profile),
     Profiles(ListProfiles),
     Analytics(ShowAnalytics),
@@ -45,6 +47,7 @@ impl Command {
             Self::Pending(command) => command.run().await,
             Self::Dead(command) => command.run().await,
             Self::Audit(command) => command.run().await,
+            Self::Trace(command) => command.run().await,
             Self::Profile(command) => command.run().await,
             Self::Profiles(command) => command.run().await,
             Self::Analytics(command) => command.run().await,

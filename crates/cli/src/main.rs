@@ -23,6 +23,7 @@ mod service;
 mod signals;
 mod streams;
 mod topic_argument;
+mod trace;
 mod up;
 
 use std::process::ExitCode;

@@ -74,6 +74,9 @@ impl Pending {
             output.table(COLUMNS, in_groups(&all).map(|(group, it)| row(group, it)))?;
         }
         drop(output);
+        if all.iter().all(|(_, messages)| messages.is_empty()) {
+            note(&format!("nothing of {} is pending", self.topic.name));
+        }
         for (group, messages) in &all {
             if messages.len() == self.page() {
                 note(&format!("{group} may have more: --count shows them"));

@@ -106,15 +106,20 @@ impl Choice {
         let bus = self.bus.open()?;
         let mut summary = Summary::default();
         let decided = if self.all {
-            self.decide_on_all(&bus, deed, &mut summary).await
+            let overview = bus.overview(&self.topic).await;
+            let waiting = overview.context("counting the dead letters")?.dead_letters;
+            if !self.is_agreed(deed, waiting)? {
+                note("millrace: nothing was changed");
+                return Ok(ExitCode::FAILURE);
+            }
+            self.decide_on_all(&bus, deed, (waiting, &mut summary))
+                .await
         } else {
             self.decide_on_named(&bus, deed, &mut summary).await
         };
         // What was done is said, also when the rest failed.
         self.print(deed, &summary)?;
-        if !decided? {
-            return Ok(ExitCode::FAILURE);
-        }
+        decided?;
         let is_missing = !self.all && summary.unknown > 0;
         if is_missing || summary.refused > 0 {
             return Ok(ExitCode::FAILURE);
@@ -127,26 +132,19 @@ impl Choice {
         bus: &Bus,
         deed: Deed,
         summary: &mut Summary,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<()> {
         for ids in self.ids.chunks(PAGE) {
             self.decide(bus, deed, ids, summary).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
-    /// Gives whether it was agreed to.
     async fn decide_on_all(
         &self,
         bus: &Bus,
         deed: Deed,
-        summary: &mut Summary,
-    ) -> anyhow::Result<bool> {
-        let overview = bus.overview(&self.topic).await;
-        let waiting = overview.context("counting the dead letters")?.dead_letters;
-        if !self.is_agreed(deed, waiting)? {
-            note("millrace: nothing was changed");
-            return Ok(false);
-        }
+        (waiting, summary): (u64, &mut Summary),
+    ) -> anyhow::Result<()> {
         let mut line = LiveLine::new(Some(waiting), 0, TEMPLATE);
         let mut letters = Letters::of(bus, &self.topic, self.reason.as_deref()).await?;
         let mut done = 0;
@@ -157,7 +155,7 @@ impl Choice {
             line.update(done, || summary.text(deed));
         }
         line.end();
-        Ok(true)
+        Ok(())
     }
 
     async fn decide(
