@@ -50,7 +50,7 @@ struct Choice {
     #[arg(long)]
     all: bool,
     /// Of all, only those of this reason
-    #[arg(long, requires = "all")]
+    #[arg(long, conflicts_with = "ids")]
     reason: Option<String>,
     /// Do not ask; needed for --all where there is no terminal
     #[arg(long)]

@@ -81,7 +81,7 @@ impl Report {
         let seconds = tally.elapsed().as_secs_f64();
         let end_to_end = watch.map(|watch| EndToEnd {
             accepted: tally.accepted.len(),
-            finished: watch.finished.len(),
+            finished: watch.got_through(),
             rejected_later: watch.elsewhere.rejected,
             dead: watch.elsewhere.dead,
             lost: watch.missing(&tally.accepted),

@@ -48,8 +48,8 @@ pub(super) struct Watch {
     unsettled: Unsettled,
     /// Messages of the topic that were not looked at.
     pub(super) skipped: bool,
-    /// Events that are finished.
-    pub(super) finished: NumberSet,
+    /// Events that the last group has settled.
+    finished: NumberSet,
     /// Events that ended elsewhere.
     pub(super) elsewhere: Elsewhere,
     /// From when the event was due until it was seen to be finished.
@@ -96,10 +96,19 @@ impl Watch {
                 (is_over, state.over)
             };
             if is_over || since.is_some_and(|since| since.elapsed() >= timeout) {
-                return Ok(());
+                // A message that is given up is settled, too.
+                let last_look = self.elsewhere.look(&self.bus, self.run).await;
+                return last_look.context("watching the bus");
             }
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Events that got through.
+    pub(super) fn got_through(&self) -> u64 {
+        let elsewhere = self.elsewhere.numbers.iter();
+        let both = elsewhere.filter(|number| self.finished.contains(*number));
+        self.finished.len() - crate::bounded_lines::count(both.count())
     }
 
     /// Accepted events of which no end was seen, of those that can be judged.

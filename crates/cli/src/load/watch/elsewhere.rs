@@ -59,18 +59,24 @@ impl Elsewhere {
     /// Reads what is new.
     pub(super) async fn look(&mut self, bus: &Bus, run: Run) -> Result<(), BusError> {
         for stream in &mut self.streams {
-            let from = stream.position.next();
-            for message in bus.range(&stream.name, from, PAGE).await? {
-                stream.position = message.id;
-                let event = event_id_of(&message.fields);
-                let number = event.and_then(|event| run.number_of(event));
-                if !number.is_some_and(|number| self.numbers.insert(number)) {
-                    continue;
+            loop {
+                let from = stream.position.next();
+                let page = bus.range(&stream.name, from, PAGE).await?;
+                for message in &page {
+                    stream.position = message.id;
+                    let event = event_id_of(&message.fields);
+                    let number = event.and_then(|event| run.number_of(event));
+                    if !number.is_some_and(|number| self.numbers.insert(number)) {
+                        continue;
+                    }
+                    if stream.holds_dead_letters {
+                        self.dead += 1;
+                    } else {
+                        self.rejected += 1;
+                    }
                 }
-                if stream.holds_dead_letters {
-                    self.dead += 1;
-                } else {
-                    self.rejected += 1;
+                if page.len() < PAGE {
+                    break;
                 }
             }
         }

@@ -1,17 +1,8 @@
 //! What is generated from the command line's own description: completions and manual pages.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a helper of a test fails with the test"
-)]
-
-#[path = "support/command.rs"]
-mod command;
-
 use std::process::Command;
 
-use command::Millrace;
+use crate::millrace::Millrace;
 
 /// The subcommands that `--help` lists.
 fn subcommands(of: &[&str]) -> Vec<String> {
