@@ -1,20 +1,30 @@
-//! The routes, and who may use them.
+//! The routes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
-use axum::response::Response;
-use axum::routing::get;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
 use bus::Bus;
 use common::Clock;
 use identity::Region;
 use stores::{Analytics, Features, Profiles, UniqueProfiles};
-use worker::http::{Problem, bearer_token, same_secret};
+use worker::http::Problem;
 
-use crate::{people, streams};
+use crate::dead_letters::{self, deciding};
+use crate::streams::{self, browsing};
+use crate::{audit, guard, health, page, people, problems};
+
+/// How long an answer may take.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
+/// Bytes of a request body at most.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// When a caller is asked to come back, in seconds.
+const RETRY_AFTER_SECONDS: u32 = 5;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -31,37 +41,53 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn router(self) -> Router {
+        let token = self.token.clone();
         Router::new()
+            .route("/", get(page::overview))
+            .route("/dead-letters/{topic}", get(page::dead_letters))
+            .route(page::STYLE_PATH, get(page::style))
             .route("/api/streams/info", get(streams::info))
+            .route("/api/streams/{name}", get(browsing::messages))
+            .route("/api/streams/{name}/pending", get(browsing::pending))
+            .route("/api/dead-letters", get(dead_letters::list))
+            .route("/api/dead-letters/{topic}/{id}", get(dead_letters::one))
+            .route("/api/dead-letters/{topic}/redrive", post(deciding::redrive))
+            .route("/api/dead-letters/{topic}/discard", post(deciding::discard))
+            .route("/api/admin/system/redis-health", get(health::redis))
+            .route("/api/audit", get(audit::audit))
             .route("/api/profiles/{id}", get(people::by_id))
             .route("/api/profiles", get(people::by_identifier))
             .route("/api/brands/{id}/analytics", get(people::analytics))
             .fallback(unknown_path)
-            .layer(middleware::from_fn_with_state(self.clone(), check_token))
+            .method_not_allowed_fallback(wrong_method)
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .layer(middleware::from_fn(guard::refuse_other_sites))
+            .layer(middleware::from_fn_with_state(
+                token.clone(),
+                guard::check_token,
+            ))
+            .layer(middleware::from_fn_with_state(token, guard::check_host))
+            .layer(middleware::from_fn(bound_time))
+            .layer(middleware::map_response(problems::uniform))
+            .layer(middleware::map_response(guard::add_headers))
             .with_state(self)
     }
 }
 
-async fn check_token(
-    State(api): State<Api>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    let given = bearer_token(request.headers()).unwrap_or_default();
-    match &api.token {
-        Some(token) if !same_secret(given, token) => {
-            let detail = "send the header 'Authorization: Bearer <token>' with the admin token";
-            Err(Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "unknown_token",
-                detail,
-            ))
-        }
-        Some(_) | None => Ok(next.run(request).await),
-    }
+async fn bound_time(request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(ANSWER_TIME_MAX, next.run(request)).await;
+    answer.unwrap_or_else(|_| {
+        let detail = "the answer took too long; ask for less or later";
+        Problem::unavailable("timed_out", detail, RETRY_AFTER_SECONDS).into_response()
+    })
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
     let detail = format!("there is no {}", uri.path());
     Problem::new(StatusCode::NOT_FOUND, "unknown_path", detail)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{} does not take {method}", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", detail)
 }

@@ -1,6 +1,13 @@
 //! Shows what the system does, to the people who run it.
 
 mod api;
+mod audit;
+mod dead_letters;
+mod fields;
+mod guard;
+mod health;
+mod page;
+mod params;
 mod people;
 mod problems;
 mod settings;
@@ -22,26 +29,27 @@ fn main() -> ExitCode {
 
 async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
     let bus = config.bus.open()?;
-    let connected = worker
-        .wait_for("redis", async || Ok(config.bus.check(&bus).await?))
-        .await;
-    connected.context("connecting to the bus")?;
     let database = config.sql.open()?;
-    let ready = worker
-        .wait_for("sql", async || Ok(database.ready().await?))
-        .await;
-    ready.context("connecting to the database")?;
     let api = Api {
-        bus,
+        bus: bus.clone(),
         profiles: Profiles::new(database.clone()),
         features: Features::new(database.clone()),
-        analytics: Analytics::new(database),
+        analytics: Analytics::new(database.clone()),
         unique: UniqueProfiles::new(config.bus.redis.link(Role::Views)?),
         clock: Arc::new(SystemClock),
         token: config.token.map(Arc::from),
         default_region: config.default_region,
     };
+    // First: who wants to know what is down asks while it is down.
     let address = worker.serve("api", config.address, api.router()).await?;
     tracing::info!(%address, "serving the admin API");
+    let connected = worker
+        .wait_for("redis", async || Ok(config.bus.check(&bus).await?))
+        .await;
+    connected.context("connecting to the bus")?;
+    let ready = worker
+        .wait_for("sql", async || Ok(database.ready().await?))
+        .await;
+    ready.context("connecting to the database")?;
     Ok(())
 }

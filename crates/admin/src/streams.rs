@@ -1,8 +1,10 @@
 //! What the streams look like.
 
+pub(crate) mod browsing;
+
 use axum::Json;
 use axum::extract::State;
-use bus::{GroupOverview, TopicOverview};
+use bus::{Bus, BusError, GroupOverview, TopicOverview};
 use common::topics;
 use serde_json::{Value, json};
 use worker::http::Problem;
@@ -12,11 +14,20 @@ use crate::problems::bus_problem;
 
 /// `GET /api/streams/info`
 pub(crate) async fn info(State(api): State<Api>) -> Result<Json<Value>, Problem> {
-    let mut streams = Vec::new();
-    for topic in topics::ALL {
-        streams.push(stream(&api.bus.overview(topic).await.map_err(bus_problem)?));
-    }
+    let all = overviews(&api.bus).await.map_err(bus_problem)?;
+    let streams: Vec<Value> = all.iter().map(stream).collect();
     Ok(Json(json!({ "streams": streams })))
+}
+
+/// Every topic.
+pub(crate) async fn overviews(bus: &Bus) -> Result<Vec<TopicOverview>, BusError> {
+    let mut all = Vec::with_capacity(topics::ALL.len());
+    for topic in topics::ALL {
+        let mut overview = bus.overview(topic).await?;
+        overview.groups.sort_by(|a, b| a.name.cmp(&b.name));
+        all.push(overview);
+    }
+    Ok(all)
 }
 
 fn stream(overview: &TopicOverview) -> Value {
@@ -25,6 +36,9 @@ fn stream(overview: &TopicOverview) -> Value {
         "length": overview.length,
         "published": overview.published,
         "dead_letters": overview.dead_letters,
+        "redriven": overview.redriven,
+        "discarded": overview.discarded,
+        "expired": overview.expired,
         "groups": overview.groups.iter().map(group).collect::<Vec<_>>(),
     })
 }

@@ -14,6 +14,7 @@ use crate::message_id::MessageId;
 use crate::metrics;
 use crate::server::{Claim, Delivery, Pending, PendingQuery, RETRYING, StoredMessage};
 use crate::settlement::{Settlement, Verdict};
+use crate::trouble::Trouble;
 
 /// Pending entries that are looked at in one call.
 const PAGE: usize = 1_000;
@@ -25,10 +26,10 @@ const SWEEP_SHORTEST: Duration = Duration::from_millis(10);
 pub(crate) async fn claim_due(member: Arc<Member>, sender: mpsc::Sender<DeliveryBatch>) {
     let soonest = member.options.retry.base.min(member.options.lease) / 4;
     let interval = soonest.clamp(SWEEP_SHORTEST, SWEEP_LONGEST);
+    let mut trouble = Trouble::with("claiming");
     while member.wait(interval).await {
-        if let Err(error) = sweep(&member, &sender).await {
-            tracing::debug!(topic = member.membership.topic, %error, "claiming failed");
-        }
+        let result = sweep(&member, &sender).await;
+        trouble.observe(&member.membership, result);
     }
 }
 

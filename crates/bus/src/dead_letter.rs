@@ -68,9 +68,9 @@ impl Redriven {
     }
 }
 
-impl DeadLetter {
-    /// Reads a letter, whoever wrote it.
-    pub(crate) fn of(letter: StoredMessage) -> Self {
+/// Reads a letter, whoever wrote it.
+impl From<StoredMessage> for DeadLetter {
+    fn from(letter: StoredMessage) -> Self {
         let StoredMessage { id, fields } = letter;
         let text = |name: &str| {
             let named = |(known, _): &&(Vec<u8>, Vec<u8>)| known == name.as_bytes();
@@ -152,7 +152,7 @@ mod tests {
         let pairs = pairs
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()));
-        DeadLetter::of(StoredMessage {
+        DeadLetter::from(StoredMessage {
             id: MessageId { major: 7, minor: 0 },
             fields: RawFields(pairs.collect()),
         })

@@ -9,6 +9,7 @@ use common::topics::TopicInfo;
 use crate::error::BusError;
 use crate::member::Member;
 use crate::metrics;
+use crate::trouble::Trouble;
 
 /// While stopping, how often it is asked whether the last batch is done.
 const STOPPING_INTERVAL: Duration = Duration::from_millis(20);
@@ -23,6 +24,8 @@ pub(crate) async fn keep_house(member: Arc<Member>) {
         .min(member.options.lease / 3);
     let mut next_round = Instant::now();
     let mut round: u32 = 0;
+    let mut renewing = Trouble::with("renewing leases");
+    let mut caring = Trouble::with("trimming and counting");
     loop {
         if member.stop.is_cancelled() {
             if member.in_hand.is_empty() {
@@ -33,19 +36,13 @@ pub(crate) async fn keep_house(member: Arc<Member>) {
             continue;
         }
         let result = renew(&member).await;
-        log_failure(&member, result);
+        renewing.observe(&member.membership, result);
         if next_round <= Instant::now() {
             next_round = Instant::now() + member.options.housekeeping_interval;
             let result = look_after(&member, round).await;
-            log_failure(&member, result);
+            caring.observe(&member.membership, result);
             round = round.wrapping_add(1);
         }
-    }
-}
-
-fn log_failure(member: &Member, result: Result<(), BusError>) {
-    if let Err(error) = result {
-        tracing::debug!(topic = member.membership.topic, %error, "housekeeping failed");
     }
 }
 

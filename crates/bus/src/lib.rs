@@ -27,6 +27,7 @@ mod redis;
 mod server;
 mod settings;
 mod settlement;
+mod trouble;
 
 pub use audit::{GroupAudit, TopicAudit};
 pub use backoff::RetryPolicy;

@@ -8,7 +8,10 @@ use common::Unavailable;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
-use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisError,
+    Value,
+};
 use tokio::sync::Mutex;
 
 use crate::error::{InvalidServer, LinkError};
@@ -164,6 +167,11 @@ impl Link {
         self.send(command).await
     }
 
+    /// The server's host and port, or its socket; never the password.
+    fn address(&self) -> &ConnectionAddr {
+        self.client.get_connection_info().addr()
+    }
+
     async fn connection(&self) -> Result<(MultiplexedConnection, u64), LinkError> {
         let mut state = self.state.lock().await;
         if let Some(connection) = &state.connection {
@@ -176,7 +184,10 @@ impl Link {
             .client
             .get_multiplexed_async_connection_with_config(&config)
             .await
-            .map_err(|error| Unavailable::new("redis", format_args!("connecting: {error}")))?;
+            .map_err(|error| {
+                let address = self.address();
+                Unavailable::new("redis", format_args!("connecting to {address}: {error}"))
+            })?;
         state.generation += 1;
         state.timeouts_in_a_row = 0;
         state.connection = Some(connection.clone());
@@ -200,7 +211,8 @@ impl Link {
             || state.timeouts_in_a_row >= TIMEOUTS_MAX
             || (!error.is_timeout() && error.is_unrecoverable_error());
         if replaced {
-            tracing::warn!(%error, "replacing the connection to redis");
+            let address = self.address();
+            tracing::warn!(%address, %error, "replacing the connection to redis");
             state.connection = None;
         }
     }

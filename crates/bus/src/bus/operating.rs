@@ -48,7 +48,7 @@ impl Bus {
         count: usize,
     ) -> Result<Vec<DeadLetter>, BusError> {
         let letters = self.range(&topic.dead_letters(), from, count).await?;
-        Ok(letters.into_iter().map(DeadLetter::of).collect())
+        Ok(letters.into_iter().map(DeadLetter::from).collect())
     }
 
     /// One dead letter by its id in the dead-letter stream.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use bus::{MessageId, PendingMessage};
+use bus::{Bus, MessageId, PendingMessage};
 use common::{Topic as _, UnixMillis};
 use testkit::servers::eventually_async;
 
@@ -21,35 +21,43 @@ on_both_back_ends! {
     a_server_says_how_it_is,
 }
 
+/// Publishes so many notes; gives their ids.
+async fn published<const COUNT: usize>(bus: &Bus) -> Result<[MessageId; COUNT]> {
+    let ids = bus
+        .publish::<Notes>(&notes(0..u32::try_from(COUNT)?))
+        .await?;
+    ids.try_into().ok().context("an id for each")
+}
+
 async fn a_pending_message_says_who_holds_it_or_why_it_waits(bench: Bench) -> Result<()> {
     let (bus, topic) = (&bench.bus, &Notes::INFO);
     let mut patient = options();
     patient.retry.base = LONG;
     patient.retry.cap = LONG;
-    let ids = bus.publish::<Notes>(&notes(0..2)).await?;
+    let [first_id, second_id] = published(bus).await?;
     let mut reader = Reader::join::<Notes>(bus, patient);
     let held = reader.take(2).await?;
-    assert_eq!(held.ids(), ids);
-    reader.consumer.settle(&failed([ids[1]])).await?;
+    assert_eq!(held.ids(), [first_id, second_id]);
+    reader.consumer.settle(&failed([second_id])).await?;
 
     let pending = bus.pending(topic, READERS, MessageId::ZERO, 10).await?;
     let [working, waiting] = <[PendingMessage; 2]>::try_from(pending)
         .ok()
         .context("there are not two")?;
     assert_eq!(working.consumer.as_deref(), Some(reader.consumer.name()));
-    assert_eq!((working.id, working.deliveries), (ids[0], 1));
+    assert_eq!((working.id, working.deliveries), (first_id, 1));
     assert_eq!(
         (working.first_failed_at, working.last_failure),
         (None, None)
     );
-    assert_eq!((waiting.id, waiting.consumer), (ids[1], None));
+    assert_eq!((waiting.id, waiting.consumer), (second_id, None));
     assert_eq!(
         waiting.last_failure.as_deref(),
         Some("timeout: timeout, at length")
     );
     let first = waiting.first_failed_at.context("no time of failure")?;
     let first: UnixMillis = first.parse()?;
-    assert!(u64::try_from(first.0)? >= ids[1].major);
+    assert!(u64::try_from(first.0)? >= second_id.major);
     assert!(waiting.idle < SOON);
     eventually_async("the idle time to grow", SOON, async || {
         let pending = bus.pending(topic, READERS, MessageId::ZERO, 1).await.ok()?;
@@ -60,13 +68,13 @@ async fn a_pending_message_says_who_holds_it_or_why_it_waits(bench: Bench) -> Re
 
 async fn pending_messages_come_in_pages(bench: Bench) -> Result<()> {
     let (bus, topic) = (&bench.bus, &Notes::INFO);
-    let ids = bus.publish::<Notes>(&notes(0..10)).await?;
+    let [_, second, third, fourth, fifth] = published(bus).await?;
     let mut reader = Reader::join::<Notes>(bus, options());
-    let _held = reader.take(10).await?;
-    let page = bus.pending(topic, READERS, ids[2], 4).await?;
+    let _held = reader.take(5).await?;
+    let page = bus.pending(topic, READERS, second, 2).await?;
     let page: Vec<MessageId> = page.iter().map(|pending| pending.id).collect();
-    assert_eq!(page, ids[3..7]);
-    let last = bus.pending(topic, READERS, ids[9], 4).await?;
+    assert_eq!(page, [third, fourth]);
+    let last = bus.pending(topic, READERS, fifth, 2).await?;
     assert_eq!(last, []);
     Ok(())
 }
@@ -80,20 +88,20 @@ async fn a_group_has_settled_everything_up_to_its_first_open_message(bench: Benc
     bus.open_groups(&[*topic]).await?;
     let up_to = async || bus.settled_up_to(topic, READERS).await;
     assert_eq!(up_to().await?, MessageId::ZERO);
-    let ids = bus.publish::<Notes>(&notes(0..3)).await?;
+    let [first, second, third] = published(bus).await?;
     assert_eq!(up_to().await?, MessageId::ZERO);
     let mut reader = Reader::join::<Notes>(bus, untidy);
     let _held = reader.take(3).await?;
-    assert_eq!(up_to().await?, ids[0].previous());
-    reader.consumer.settle(&done([ids[1]])).await?;
-    assert_eq!(up_to().await?, ids[0].previous());
-    reader.consumer.settle(&done([ids[0]])).await?;
-    assert_eq!(up_to().await?, ids[2].previous());
-    reader.consumer.settle(&done([ids[2]])).await?;
-    assert_eq!(up_to().await?, ids[2]);
+    assert_eq!(up_to().await?, first.previous());
+    reader.consumer.settle(&done([second])).await?;
+    assert_eq!(up_to().await?, first.previous());
+    reader.consumer.settle(&done([first])).await?;
+    assert_eq!(up_to().await?, third.previous());
+    reader.consumer.settle(&done([third])).await?;
+    assert_eq!(up_to().await?, third);
     bus.publish::<Notes>(&notes(3..4)).await?;
     let _fourth = reader.take(1).await?;
-    assert!(up_to().await? >= ids[2], "it went back");
+    assert!(up_to().await? >= third, "it went back");
     Ok(())
 }
 
@@ -133,17 +141,17 @@ async fn looking_at_what_is_not_there_creates_nothing(bench: Bench) -> Result<()
 async fn a_stream_is_read_backwards_from_any_id(bench: Bench) -> Result<()> {
     let (bus, name) = (&bench.bus, Notes::INFO.name);
     assert_eq!(bus.range_back(name, MessageId::MAX, 3).await?, []);
-    let ids = bus.publish::<Notes>(&notes(0..5)).await?;
+    let [first, second, third, fourth, fifth] = published(bus).await?;
     let back = async |from| {
         let messages = bus.range_back(name, from, 3).await?;
         anyhow::Ok(messages.into_iter().map(|m| m.id).collect::<Vec<_>>())
     };
-    assert_eq!(back(MessageId::MAX).await?, [ids[4], ids[3], ids[2]]);
-    assert_eq!(back(ids[2].previous()).await?, [ids[1], ids[0]]);
-    assert_eq!(back(ids[2]).await?, [ids[2], ids[1], ids[0]]);
+    assert_eq!(back(MessageId::MAX).await?, [fifth, fourth, third]);
+    assert_eq!(back(third.previous()).await?, [second, first]);
+    assert_eq!(back(third).await?, [third, second, first]);
     assert_eq!(back(MessageId::ZERO).await?, []);
     let newest = bus.range_back(name, MessageId::MAX, 1).await?;
-    assert_eq!(newest, bus.range(name, ids[4], 1).await?);
+    assert_eq!(newest, bus.range(name, fifth, 1).await?);
     Ok(())
 }
 

@@ -248,7 +248,8 @@ async fn letters_that_are_older_than_thirty_days_leave_and_are_counted() -> Resu
     Ok(())
 }
 
-/// A topic's key may be something else. Remedy: this is asked before anything is done.
+/// A topic's key may be something else. Remedy: the letter is removed after the
+/// message is there.
 #[tokio::test]
 async fn a_letter_that_cannot_be_published_stays() -> Result<()> {
     let Some(bench) = Bench::start()? else {

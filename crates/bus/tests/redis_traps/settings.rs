@@ -88,3 +88,19 @@ fn no_two_consumers_have_the_same_name() {
     let name = || SubscribeOptions::default().consumer;
     assert_ne!(name(), name());
 }
+
+/// Of several servers, one does not answer. Remedy: an error says which; its URL holds a password.
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_is_named_without_its_password() -> Result<()> {
+    let address = free_address()?;
+    let url = format!("redis://user:hunter2@{address}");
+    let bus = Bus::on_redis(&url, Duration::from_secs(1))?;
+    let error = bus.server_status().await.err().context("it answered")?;
+    let text = error.to_string();
+    assert!(error.is_unavailable() && text.contains(&address), "{text}");
+    assert!(
+        !text.contains("hunter2") && !text.contains("user"),
+        "{text}"
+    );
+    Ok(())
+}

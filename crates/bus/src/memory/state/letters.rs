@@ -26,7 +26,7 @@ impl State {
         let Some(letter) = found.filter(|letter| letter.id == id) else {
             return Redriven::Unknown;
         };
-        let letter = DeadLetter::of(letter);
+        let letter = DeadLetter::from(letter);
         if letter.part.is_some() {
             return Redriven::part();
         }

@@ -2,7 +2,7 @@
 -- of the fields that a letter adds in their order, the last of which only parts have; then ids.
 -- Publishes the message of each letter again and removes the letter. Gives for each letter the new
 -- id, '' if there is no such letter, or 'PART' or 'EMPTY' or 'LARGE' if it cannot be published. The
--- letter goes last: a script that fails is not rolled back.
+-- letter goes after the message is there: a script that fails is not rolled back.
 local letters, topic, counts = KEYS[1], KEYS[2], KEYS[3]
 local names = tonumber(ARGV[1])
 local part = ARGV[1 + names]
@@ -29,8 +29,6 @@ local function message_of(texts)
   return rest, #rest
 end
 
-local problem = append_problem(topic, 0)
-if problem then return problem end
 local results = {}
 for at = 2 + names, #ARGV do
   local id, result = ARGV[at], ''
