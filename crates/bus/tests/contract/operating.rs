@@ -113,12 +113,13 @@ async fn a_group_says_up_to_where_it_was_delivered_to(bench: Bench) -> Result<()
     let ids = bus.publish::<Notes>(&notes(0..2)).await?;
     let mut reader = Reader::join::<Notes>(bus, options());
     let held = reader.take(2).await?;
-    assert_eq!(delivered().await?, ids[1]);
+    let last = ids.last().copied().unwrap_or_default();
+    assert_eq!(delivered().await?, last);
     // Settling changes nothing in it, and what nobody has read is beyond it.
     reader.consumer.settle(&done(held.ids())).await?;
     let _stopped = reader.die().await;
     bus.publish::<Notes>(&notes(2..3)).await?;
-    assert_eq!(delivered().await?, ids[1]);
+    assert_eq!(delivered().await?, last);
     Ok(())
 }
 
