@@ -1,14 +1,20 @@
 //! `millrace dead` against a real Redis.
 
+use std::time::Duration;
+
+use anyhow::Result;
 use bus::Bus;
 use common::Topic as _;
 use common::topics::EventsRaw;
 use serde_json::json;
-use testkit::servers::redis_cli;
+use testkit::servers::{RedisServer, eventually, or_skip, redis_cli};
+use tests::{Stack, sqlite};
 
 use crate::events::{bus, event_id, publish};
 use crate::millrace::Millrace;
 use crate::reader::Reader;
+
+const SOON: Duration = Duration::from_mins(1);
 
 /// So many messages, the first of which are given up as `hopeless`, the rest as `broken`.
 async fn letters(bus: &Bus, hopeless: u32, broken: u32) -> Reader {
@@ -187,4 +193,27 @@ async fn a_decision_needs_ids_or_all_and_a_reason_needs_all() {
         assert_eq!(ran.code(), Some(64), "{arguments:?}: {}", ran.stderr());
         assert_eq!(ran.stderr().lines().count(), 1, "{}", ran.stderr());
     }
+    let ran = millrace.run(&["dead", "list", "--lease-ms", "1"]);
+    assert_eq!(ran.code(), Some(64));
+    assert!(ran.stderr().contains("LEASE_MS: "), "{}", ran.stderr());
+}
+
+#[tokio::test]
+async fn letters_that_fail_again_are_not_sent_for_ever() -> Result<()> {
+    let Some(redis) = or_skip("redis-server", RedisServer::start()) else {
+        return Ok(());
+    };
+    let stack = Stack::start(redis, sqlite()?, &[]).await?;
+    let url = stack.redis.url();
+    let poison = r"for number = 1, 300 do redis.call('XADD', 'events.raw', '*', 'n', number) end";
+    redis_cli(url, &["EVAL", poison, "0"])?;
+    let letters = || redis_cli(url, &["XLEN", "events.raw.dlq"]).ok();
+    eventually("letters", SOON, || (letters()? == "300").then_some(()))?;
+    let millrace = Millrace::default().with("REDIS_URL", url);
+    let ran = millrace.run(&["dead", "redrive", "events.raw", "--all", "--yes"]);
+    assert_eq!(ran.stdout().trim(), "300 sent again");
+    eventually("them again", SOON, || (letters()? == "300").then_some(()))?;
+    let audit = millrace.run(&["audit", "--json"]).object();
+    assert_eq!(audit["topics"][0]["dead_letters"]["redriven"], 300);
+    Ok(())
 }

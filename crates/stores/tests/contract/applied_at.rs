@@ -31,9 +31,8 @@ async fn a_message_was_applied_with_its_batch_and_at_no_other_time(bench: Bench)
     // Delivered again later, it changed nothing.
     let again = features.apply(STAGE, &across, (true, POLICY, later), |_| Vec::new());
     assert_eq!(again.await?.repeats, 2);
-    let beyond = at(u64::MAX, 1);
     bench
-        .apply_causing(&[beyond.clone()], later, |_| Vec::new())
+        .apply_causing(&[at(u64::MAX, 1)], later, |_| Vec::new())
         .await?;
     for (message, expected) in [
         ((10, 3), Some(NOW)),
