@@ -115,6 +115,12 @@ enum End {
     Failed(anyhow::Error),
 }
 
+impl From<anyhow::Result<()>> for End {
+    fn from(result: anyhow::Result<()>) -> Self {
+        result.map_or_else(Self::Failed, |()| Self::Complete)
+    }
+}
+
 impl Load {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         self.check()?;
@@ -216,18 +222,17 @@ impl Load {
         };
         let sent = timeout_after_stop(sending, self.connections);
         tokio::pin!(watching, sent);
-        let (mut is_sent, mut is_stopped) = (false, false);
+        let (mut ended, mut is_stopped) = (None, false);
         let end = loop {
             tokio::select! {
-                result = &mut sent, if !is_sent => match result {
-                    Err(error) => break End::Failed(error),
-                    Ok(()) if self.no_end_to_end => break End::Complete,
-                    Ok(()) => is_sent = true,
-                },
-                result = &mut watching => break match result {
-                    Ok(()) => End::Complete,
-                    Err(error) => End::Failed(error),
-                },
+                result = &mut sent, if ended.is_none() => {
+                    if self.no_end_to_end {
+                        break result.into();
+                    }
+                    // What was accepted before a failure is followed to its end all the same.
+                    ended = Some(result);
+                }
+                result = &mut watching => break ended.unwrap_or(Ok(())).and(result).into(),
                 signal = signals.next() => {
                     if is_stopped {
                         break End::Interrupted;

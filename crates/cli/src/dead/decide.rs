@@ -74,12 +74,22 @@ enum Deed {
 struct Summary {
     redriven: u64,
     discarded: u64,
+    /// Letters that were named, and the messages that they are now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sent: Vec<Sent>,
     /// Letters that are not there, perhaps because somebody else has decided meanwhile.
     unknown: u64,
     /// Letters that cannot be sent again, and are still there.
     refused: u64,
     /// The first of them.
     refusals: Vec<Refused>,
+}
+
+/// Where a letter has gone.
+#[derive(Debug, Serialize)]
+struct Sent {
+    letter: String,
+    message: String,
 }
 
 /// Why one of them was refused.
@@ -170,6 +180,7 @@ impl Choice {
                 let redriven = bus.redrive(&self.topic, ids).await;
                 let redriven = redriven.context("sending dead letters again")?;
                 for (id, redriven) in ids.iter().zip(redriven) {
+                    self.name(*id, &redriven, summary);
                     summary.add(*id, redriven);
                 }
             }
@@ -181,6 +192,14 @@ impl Choice {
             }
         }
         Ok(())
+    }
+
+    /// Of letters that were named, it is said what they have become.
+    fn name(&self, letter: MessageId, redriven: &Redriven, summary: &mut Summary) {
+        if let (Redriven::As(message), false) = (redriven, self.all) {
+            let (letter, message) = (letter.to_string(), message.to_string());
+            summary.sent.push(Sent { letter, message });
+        }
     }
 
     fn is_agreed(&self, deed: Deed, waiting: u64) -> anyhow::Result<bool> {
@@ -214,7 +233,11 @@ impl Choice {
         for Refused { id, why } in &summary.refusals {
             note(&format!("{id}: {why}"));
         }
-        Output::stdout().line(&summary.text(deed))
+        let mut output = Output::stdout();
+        for Sent { letter, message } in &summary.sent {
+            output.line(&format!("{letter} is {message} now"))?;
+        }
+        output.line(&summary.text(deed))
     }
 }
 

@@ -79,16 +79,13 @@ pub(super) async fn search(
     let overview = bus.overview(&topic).await?;
     searched.trimmed = overview.published.saturating_sub(overview.length);
     searched_letters.trimmed = overview.redriven + overview.discarded + overview.expired;
-    let mut read = Vec::with_capacity(letters.len());
-    for letter in letters {
-        read.extend(bus.dead_letter(&topic, letter.id).await?);
-    }
+    let mut letters: Vec<DeadLetter> = letters.into_iter().map(DeadLetter::from).collect();
     // Those of one message side by side.
-    read.sort_by_key(|letter| letter.source_id);
+    letters.sort_by_key(|letter| letter.source_id);
     Ok(Search {
         topic,
         messages,
-        letters: read,
+        letters,
         extent: [searched, searched_letters],
     })
 }

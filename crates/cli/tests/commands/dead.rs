@@ -115,7 +115,9 @@ async fn letters_are_sent_again_by_their_id_and_only_once() {
         (Some(1), &json!(1))
     );
     assert_eq!(counts(&bus).await, [2, 1, 0]);
-    reader.take(1).await;
+    let taken = reader.take(1).await;
+    let sent = json!([{"letter": ids[1], "message": taken[0].to_string()}]);
+    assert_eq!(ran.object()["sent"], sent);
 
     let text = millrace.run(&["dead", "discard", "events.raw", &ids[0], &ids[1]]);
     assert_eq!(text.stdout().trim(), "1 removed, 1 not there");

@@ -232,6 +232,45 @@ async fn a_service_that_comes_late_gets_every_event_all_the_same() -> Result<()>
     Ok(())
 }
 
+#[tokio::test]
+async fn what_was_accepted_before_the_service_went_is_followed_to_its_end() -> Result<()> {
+    let Some((mut stack, millrace)) = stack().await? else {
+        return Ok(());
+    };
+    // Nobody reads the events before the service is gone.
+    stack.processors.pause()?;
+    let arguments = [
+        "load",
+        "--rate",
+        "1000",
+        "--give-up-after",
+        "300ms",
+        "--json",
+    ];
+    let mut load = millrace.command(&arguments);
+    let load = load.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let length = || redis_cli(stack.redis.url(), &["XLEN", "events.normalized"]).ok();
+    eventually("some events", SOON, || (length()? != "0").then_some(()))?;
+    stack.ingestion.terminate(SOON)?;
+    stack.processors.resume()?;
+    let mut another = stack.another("ingestion", &[("INGESTION_ROLE", "normalizer")])?;
+    let output = load.wait_with_output()?;
+    another.kill()?;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("gave up"),
+        "{output:?}"
+    );
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    let end = &report["end_to_end"];
+    assert!(
+        number(&end["accepted"]) > 0 && number(&report["unanswered"]) > 0,
+        "{report}"
+    );
+    assert_eq!(end["lost"], 0, "{report}");
+    Ok(())
+}
+
 #[test]
 fn nothing_is_sent_to_another_machine_by_accident() {
     for url in ["http://192.0.2.1:8080", "https://events.example.com"] {
