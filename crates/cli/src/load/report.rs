@@ -86,7 +86,7 @@ impl Report {
             dead: watch.elsewhere.dead,
             lost: watch.missing(&tally.accepted),
             lost_events: lost_events(run, sending, watch),
-            sampled: watch.skipped,
+            sampled: watch.unread > 0,
             latency_ms: watch.latencies.percentiles(),
         });
         Self {
@@ -212,7 +212,7 @@ impl EndToEnd {
 
 /// The first of them. Of a sample nobody knows which.
 fn lost_events(run: Run, sending: &Sending, watch: &Watch) -> Vec<String> {
-    if watch.skipped {
+    if watch.unread > 0 {
         return Vec::new();
     }
     let state = sending.state();

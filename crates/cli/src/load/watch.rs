@@ -2,9 +2,11 @@
 //!
 //! An event is finished when the last group has settled everything up to its place in the last
 //! topic. The watcher reads that topic from its end on, in pages, no faster than it is worth: when
-//! it falls behind for long it goes to the end again, and what it has not seen it does not judge.
+//! it falls behind for long it goes to the end again, and what it has not read it does not judge.
+//! How much that is, the topic's own count of messages tells.
 
 mod elsewhere;
+mod flow;
 mod unsettled;
 
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ use super::run_ids::Run;
 use super::sending::Sending;
 use crate::event_id::event_id_of;
 pub(super) use elsewhere::Elsewhere;
+use flow::Flow;
 use unsettled::Unsettled;
 
 /// The topic whose group finishes events, and that group.
@@ -27,11 +30,13 @@ const LAST: TopicInfo = EventsNormalized::INFO;
 const LAST_GROUP: &str = groups::EVENT_PROCESSORS;
 /// How often it looks. No latency is more exact.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
-/// Messages that are read at once, and how long it rests after so many: 25,000 a second at most.
+/// Messages that are read at once, and how long it rests after so many: 50,000 a second at most.
 const PAGE: usize = 500;
-const REST: Duration = Duration::from_millis(20);
+const REST: Duration = Duration::from_millis(10);
 /// So many full pages in a row, a second of them, are too far behind the end.
-const FULL_PAGES_MAX: u32 = 50;
+const FULL_PAGES_MAX: u32 = 100;
+/// How often it reads to the end to count what it has not read: others may publish meanwhile.
+const COUNTS_MAX: u32 = 5;
 /// How often it looks where events end that do not get through.
 const ELSEWHERE_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -46,8 +51,14 @@ pub(super) struct Watch {
     full_pages: u32,
     looked_elsewhere: Instant,
     unsettled: Unsettled,
-    /// Messages of the topic that were not looked at.
-    pub(super) skipped: bool,
+    /// Messages that the topic ever had at the beginning, and those that were read since.
+    published: u64,
+    read: u64,
+    flow: Flow,
+    /// Messages that passed unread: of these nobody knows whose they are.
+    pub(super) unread: u64,
+    /// Messages of anybody that were still on their way at the end.
+    open: u64,
     /// Events that the last group has settled.
     finished: NumberSet,
     /// Events that ended elsewhere.
@@ -61,6 +72,7 @@ impl Watch {
     pub(super) async fn begin(bus: Bus, run: Run) -> anyhow::Result<Self> {
         let looking = "looking at the bus (--no-end-to-end does without)";
         let position = newest(&bus, LAST.name).await.context(looking)?;
+        let published = bus.overview(&LAST).await.context(looking)?.published;
         let elsewhere = Elsewhere::begin(&bus).await.context(looking)?;
         Ok(Self {
             bus,
@@ -70,38 +82,74 @@ impl Watch {
             full_pages: 0,
             looked_elsewhere: Instant::now(),
             unsettled: Unsettled::default(),
-            skipped: false,
+            published,
+            read: 0,
+            flow: Flow::default(),
+            unread: 0,
+            open: 0,
             finished: NumberSet::default(),
             elsewhere,
             latencies: Latencies::new(),
         })
     }
 
-    /// Watches until all that was accepted is finished, or so long after the last answer.
+    /// Watches until all that was accepted is finished, until nothing is on its way any more, or so
+    /// long after the last answer.
     pub(super) async fn until_finished(
         &mut self,
         sending: &Sending,
         timeout: Duration,
     ) -> anyhow::Result<()> {
         loop {
-            let pause = match self.look(sending).await {
-                Ok(pause) => pause,
+            let (is_over, pause) = match self.is_over(sending).await {
+                Ok(looked) => looked,
                 // The workers wait for the server, too.
-                Err(error) if error.is_unavailable() => REST,
+                Err(error) if error.is_unavailable() => (false, REST),
                 Err(error) => return Err(error).context("watching the bus"),
             };
-            let (is_over, since) = {
-                let state = sending.state();
-                let is_over = state.over.is_some() && self.missing(&state.tally.accepted) == 0;
-                (is_over, state.over)
-            };
+            let since = sending.state().over;
             if is_over || since.is_some_and(|since| since.elapsed() >= timeout) {
-                // A message that is given up is settled, too.
-                let last_look = self.elsewhere.look(&self.bus, self.run).await;
-                return last_look.context("watching the bus");
+                let concluded = self.conclude(sending).await;
+                return concluded.context("watching the bus");
             }
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// One look; gives whether it was the last, and how long to rest.
+    async fn is_over(&mut self, sending: &Sending) -> Result<(bool, Duration), BusError> {
+        let pause = self.look(sending).await?;
+        {
+            let state = sending.state();
+            if state.over.is_none() {
+                return Ok((false, pause));
+            }
+            let accepted = &state.tally.accepted;
+            let ended = self.finished.len() + self.elsewhere.numbers.len();
+            if ended >= accepted.len() && self.lost(accepted).next().is_none() {
+                return Ok((true, pause));
+            }
+        }
+        let is_settled = self.flow.is_settled(&self.bus).await?;
+        let is_read = self.flow.end().is_some_and(|end| self.position >= end);
+        Ok((is_settled && is_read && self.unsettled.is_empty(), pause))
+    }
+
+    /// A last look at what was not read or not settled.
+    async fn conclude(&mut self, sending: &Sending) -> Result<(), BusError> {
+        // A message that is given up is settled, too.
+        self.elsewhere.look(&self.bus, self.run).await?;
+        for _ in 0..COUNTS_MAX {
+            let published = self.bus.overview(&LAST).await?.published;
+            let came = published.saturating_sub(self.published);
+            self.unread = came.saturating_sub(self.read);
+            if self.unread == 0 {
+                break;
+            }
+            self.look(sending).await?;
+        }
+        self.open = Flow::open(&self.bus).await?;
+        Ok(())
     }
 
     /// Events that got through.
@@ -111,26 +159,25 @@ impl Watch {
         self.finished.len() - crate::bounded_lines::count(both.count())
     }
 
-    /// Accepted events of which no end was seen, of those that can be judged.
+    /// Accepted events of which no end was seen and that did not pass unread.
     pub(super) fn missing(&self, accepted: &NumberSet) -> u64 {
-        if self.skipped {
-            return self.unsettled.len();
-        }
-        let ended = self.finished.len() + self.elsewhere.numbers.len();
-        if ended < accepted.len() {
-            return accepted.len() - ended;
-        }
-        crate::bounded_lines::count(self.lost(accepted).count())
+        let unseen = crate::bounded_lines::count(self.lost(accepted).count());
+        let on_their_way = if self.unread > 0 {
+            self.open.min(unseen)
+        } else {
+            0
+        };
+        unseen.saturating_sub(self.unread).max(on_their_way)
     }
 
-    /// Their numbers.
+    /// The numbers of accepted events of which no end was seen.
     pub(super) fn lost<'a>(&'a self, accepted: &'a NumberSet) -> impl Iterator<Item = u64> + 'a {
         let ended =
             |number: u64| self.finished.contains(number) || self.elsewhere.numbers.contains(number);
         accepted.iter().filter(move |number| !ended(*number))
     }
 
-    /// One look; gives how long to rest.
+    /// Reads what is new; gives how long to rest.
     async fn look(&mut self, sending: &Sending) -> Result<Duration, BusError> {
         let settled = self.bus.settled_up_to(&LAST, LAST_GROUP).await?;
         self.settle(settled);
@@ -146,6 +193,7 @@ impl Watch {
             .range(LAST.name, self.position.next(), PAGE)
             .await?;
         let is_full = page.len() == PAGE;
+        self.read += crate::bounded_lines::count(page.len());
         for message in &page {
             self.position = message.id;
             let event = event_id_of(&message.fields);
@@ -161,7 +209,7 @@ impl Watch {
         self.full_pages = if is_full { self.full_pages + 1 } else { 0 };
         if self.full_pages >= FULL_PAGES_MAX {
             self.position = newest(&self.bus, LAST.name).await?;
-            (self.skipped, self.at_the_end, self.full_pages) = (true, true, 0);
+            (self.at_the_end, self.full_pages) = (true, 0);
         }
         Ok(if is_full { REST } else { LOOK_INTERVAL })
     }
@@ -183,4 +231,39 @@ impl Watch {
 async fn newest(bus: &Bus, stream: &str) -> Result<MessageId, BusError> {
     let last = bus.range_back(stream, MessageId::MAX, 1).await?;
     Ok(last.first().map_or(MessageId::ZERO, |message| message.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use worker::SystemClock;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_passed_unread_is_not_taken_for_lost_unless_it_is_still_on_its_way() {
+        let bus = Bus::in_memory(Arc::new(SystemClock));
+        let mut watch = Watch::begin(bus, Run::new()).await.expect("it begins");
+        let (mut accepted, mut finished) = (NumberSet::default(), NumberSet::default());
+        (1..=5).for_each(|number| assert!(accepted.insert(number)));
+        (1..=2).for_each(|number| assert!(finished.insert(number)));
+        watch.finished = finished;
+        for ((unread, open), expected) in [
+            // Everything was read: what was not seen is lost, whatever others have on their way.
+            ((0, 0), 3),
+            ((0, 9), 3),
+            ((2, 0), 1),
+            ((9, 0), 0),
+            ((9, 1), 1),
+            ((9, 9), 3),
+        ] {
+            (watch.unread, watch.open) = (unread, open);
+            assert_eq!(
+                watch.missing(&accepted),
+                expected,
+                "{unread} unread, {open} open"
+            );
+        }
+    }
 }
