@@ -274,7 +274,7 @@ fn show(line: &mut LiveLine, sending: &Sending) {
         let answers = tally.answers.percentiles();
         let latency = answers.map(|it| format!(", HTTP p50 {:.1} p99 {:.1} ms", it.p50, it.p99));
         let ending = match (state.over, trouble) {
-            (Some(_), _) => "; waiting until all is finished".to_owned(),
+            (Some(_), _) => format!("; waiting, {} finished", grouped(state.ended)),
             (None, Some(why)) => format!("; waiting: {why}"),
             (None, None) => String::new(),
         };

@@ -63,12 +63,13 @@ impl Percentiles {
     }
 }
 
-/// Milliseconds with three significant digits or none after the point.
+/// Three or four digits, in seconds from ten on.
 fn show(millis: f64) -> String {
     match millis {
         ..10.0 => format!("{millis:.2} ms"),
         ..100.0 => format!("{millis:.1} ms"),
-        _ => format!("{millis:.0} ms"),
+        ..10_000.0 => format!("{millis:.0} ms"),
+        _ => format!("{:.1} s", millis / 1_000.0),
     }
 }
 
@@ -93,6 +94,18 @@ mod tests {
             percentiles.cells().map(|cell| cell.replace("2.00", "2.0")),
             ["2.0 ms", "2.0 ms", "2.0 ms", "700 ms", "700 ms"]
         );
+    }
+
+    #[test]
+    fn latencies_are_shown_with_three_or_four_digits() {
+        for (millis, expected) in [
+            (0.123, "0.12 ms"),
+            (12.34, "12.3 ms"),
+            (1_234.5, "1234 ms"),
+            (24_117.0, "24.1 s"),
+        ] {
+            assert_eq!(show(millis), expected);
+        }
     }
 
     #[test]

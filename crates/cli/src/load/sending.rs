@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) due_times: DueTimes,
     /// When everything was answered.
     pub(super) over: Option<Instant>,
+    /// Events of which the end was seen.
+    pub(super) ended: u64,
 }
 
 impl Sending {
@@ -53,6 +55,7 @@ impl Sending {
             tally: Tally::new(),
             due_times: DueTimes::default(),
             over: None,
+            ended: 0,
         };
         Self {
             poster,
@@ -75,6 +78,11 @@ impl Sending {
             .borrow_mut()
             .over
             .get_or_insert_with(Instant::now);
+    }
+
+    /// Whoever watches has seen the end of so many events.
+    pub(super) fn seen(&self, ended: u64) {
+        self.state.borrow_mut().ended = ended;
     }
 
     /// Waits until somebody stops it.

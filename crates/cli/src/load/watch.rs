@@ -119,13 +119,14 @@ impl Watch {
     /// One look; gives whether it was the last, and how long to rest.
     async fn is_over(&mut self, sending: &Sending) -> Result<(bool, Duration), BusError> {
         let pause = self.look(sending).await?;
+        let ended = self.finished.len() + self.elsewhere.numbers.len();
+        sending.seen(ended);
         {
             let state = sending.state();
             if state.over.is_none() {
                 return Ok((false, pause));
             }
             let accepted = &state.tally.accepted;
-            let ended = self.finished.len() + self.elsewhere.numbers.len();
             if ended >= accepted.len() && self.lost(accepted).next().is_none() {
                 return Ok((true, pause));
             }
