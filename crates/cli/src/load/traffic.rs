@@ -181,6 +181,25 @@ mod tests {
     }
 
     #[test]
+    fn another_run_with_the_same_seed_buys_anew() {
+        let orders = |run| -> HashSet<String> {
+            let texts = (0..5_000)
+                .scan(traffic(run, 1, 0), |traffic, _| {
+                    Some(traffic.next(NOW).json)
+                })
+                .collect::<Vec<String>>();
+            let order = |text: &String| {
+                let event: Value = serde_json::from_str(text).expect("JSON");
+                event["payload"]["order_id"].as_str().map(str::to_owned)
+            };
+            texts.iter().filter_map(order).collect()
+        };
+        let (first, second) = (orders(Run::new()), orders(Run::new()));
+        assert!(first.len() > 5, "{} orders", first.len());
+        assert!(first.is_disjoint(&second));
+    }
+
+    #[test]
     fn the_wanted_share_is_sent_again_byte_for_byte() {
         let mut traffic = traffic(Run::new(), 3, 100_000);
         let (mut seen, mut again) = (HashSet::new(), 0);
