@@ -61,6 +61,8 @@ pub struct GroupOverview {
     pub recreated: u64,
     /// All up to here is settled.
     pub floor: MessageId,
+    /// All up to here was delivered to somebody.
+    pub delivered_up_to: MessageId,
     /// How long ago the first undelivered message was published.
     pub oldest_undelivered_age: Option<Duration>,
     /// How long ago the oldest pending message was published.

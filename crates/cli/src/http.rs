@@ -5,18 +5,22 @@ use reqwest::{Client, ClientBuilder, Url};
 
 /// A client for servers at a URL.
 pub(crate) fn client_for(url: &Url) -> ClientBuilder {
-    let is_loopback = match url.host_str() {
+    match (is_loopback(url), url.scheme()) {
+        (true, "http") => local_client(),
+        (false, "http") => plain_client(),
+        _ => client(),
+    }
+}
+
+/// Whether a URL names this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
         Some("localhost") => true,
         Some(host) => host
             .trim_matches(['[', ']'])
             .parse()
             .is_ok_and(|address: std::net::IpAddr| address.is_loopback()),
         None => false,
-    };
-    match (is_loopback, url.scheme()) {
-        (true, "http") => local_client(),
-        (false, "http") => plain_client(),
-        _ => client(),
     }
 }
 

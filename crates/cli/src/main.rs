@@ -1,52 +1,39 @@
-//! `millrace`: the command line. One file for each subcommand; this one lists them.
+//! `millrace`: the command line. One file for each subcommand; `command.rs` lists them.
 
 mod analytics;
+mod audit;
 mod bounded_lines;
+mod command;
+mod completions;
+mod dead;
 mod duration;
+mod event_id;
 mod http;
+mod live_line;
+mod load;
+mod man;
 mod migrate;
 mod output;
+mod pending;
 mod people;
 mod profile;
 mod profiles;
 mod send;
+mod service;
 mod signals;
 mod streams;
+mod topic_argument;
+mod trace;
 mod up;
 
 use std::process::ExitCode;
 
-/// Runs Millrace, sends events to it and shows what it does with them.
-#[derive(Debug, clap::Parser)]
-#[command(name = "millrace", version, max_term_width = 100)]
-enum Command {
-    Up(up::Up),
-    Send(send::SendEvents),
-    Streams(streams::Streams),
-    Profile(profile::Profile),
-    Profiles(profiles::ListProfiles),
-    Analytics(analytics::ShowAnalytics),
-    Migrate(migrate::Migrate),
-}
-
-async fn run(command: Command) -> anyhow::Result<ExitCode> {
-    match command {
-        Command::Up(command) => command.run().await,
-        Command::Send(command) => command.run().await,
-        Command::Streams(command) => command.run().await,
-        Command::Profile(command) => command.run().await,
-        Command::Profiles(command) => command.run().await,
-        Command::Analytics(command) => command.run().await,
-        Command::Migrate(command) => command.run().await,
-    }
-}
-
 fn main() -> ExitCode {
-    let result = worker::parse().map(|command| {
+    let result = worker::parse().map(|command: command::Command| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let result = runtime.block_on(Box::pin(run(command)));
+        let result = runtime.block_on(Box::pin(command.run()));
         // A blocked read of stdin or write to stdout must not hold up the exit.
         runtime.shutdown_background();
         result

@@ -4,11 +4,11 @@
 //! the service takes an id once. So whatever is not known to be answered is sent again.
 
 mod answers;
-mod batches;
-mod event;
+pub(crate) mod batches;
+pub(crate) mod event;
 mod input;
-mod order;
-mod poster;
+pub(crate) mod order;
+pub(crate) mod poster;
 mod progress;
 mod rejects;
 mod resume;
@@ -18,11 +18,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use reqwest::Url;
 use serde::Serialize;
 
 use crate::duration;
 use crate::output::{Output, grouped, note};
+use crate::service::Service;
 use common::limits::EVENTS_MAX;
 use input::Input;
 use poster::Poster;
@@ -40,12 +40,8 @@ pub(crate) struct SendEvents {
     /// The file; - is stdin
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// The service
-    #[arg(long, env = "INGESTION_URL", default_value = "http://127.0.0.1:8080", value_parser = parse_url)]
-    url: Url,
-    /// The service's API key
-    #[arg(long, env = "INGESTION_API_KEY", hide_env_values = true)]
-    api_key: Option<ApiKey>,
+    #[command(flatten)]
+    service: Service,
     /// Events in a request at most
     #[arg(long, default_value_t = EVENTS_MAX, value_parser = clap::value_parser!(u16).range(1..=i64::from(EVENTS_MAX)))]
     batch: u16,
@@ -84,27 +80,9 @@ struct Summary {
     events_per_second: u64,
 }
 
-/// A key that is never printed.
-#[derive(Clone)]
-struct ApiKey(String);
-
-impl std::fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ApiKey(…)")
-    }
-}
-
-impl From<String> for ApiKey {
-    fn from(key: String) -> Self {
-        Self(key)
-    }
-}
-
 impl SendEvents {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let key = self.api_key.as_ref().map(|key| key.0.as_str());
-        let key = key.filter(|key| !key.is_empty());
-        let poster = Poster::new(&self.url, key, self.give_up_after)?;
+        let poster = Poster::new(&self.service, self.give_up_after)?;
         let input = Input::open(&self.file, self.resume)?;
         let before = input.before;
         let is_resumable = input.resume.is_some();
@@ -181,14 +159,5 @@ impl SendEvents {
             grouped(counts.all_rejected()),
             grouped(rate)
         ))
-    }
-}
-
-fn parse_url(text: &str) -> Result<Url, String> {
-    let allowed = "allowed are URLs such as http://127.0.0.1:8080 or https://events.example.com";
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-        Ok(_) => Err(allowed.to_owned()),
-        Err(error) => Err(format!("{error}; {allowed}")),
     }
 }

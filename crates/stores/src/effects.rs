@@ -176,6 +176,15 @@ impl Features {
         Ok(stale.len())
     }
 
+    /// When a stage applied a message; `None` if it has not, or if that was forgotten since.
+    pub async fn applied_at(
+        &self,
+        stage: &str,
+        message: MessageKey,
+    ) -> Result<Option<UnixMillis>, StoreError> {
+        ledger::applied_at(&self.database, stage, id_of(message)).await
+    }
+
     /// Forgets ledger entries of messages below `floor` that were applied before `before`.
     pub async fn prune_ledger(
         &self,

@@ -66,13 +66,38 @@ pub(crate) async fn applied(
         let text: String = row
             .try_get(0)
             .map_err(|error| StoreError::of("reading the ledger", error))?;
-        let ranges = IdRanges::parse(&text).ok_or_else(|| StoreError::Corrupt {
-            table: "applied_batches",
-            detail: text.clone(),
-        })?;
-        applied.extend(ranges);
+        applied.extend(parse(&text)?);
     }
     Ok(applied)
+}
+
+/// When a message had its effects; `None` if it had none, or that was forgotten.
+pub(crate) async fn applied_at(
+    database: &Database,
+    stage: &str,
+    id: Id,
+) -> Result<Option<UnixMillis>, StoreError> {
+    let doing = "reading the ledger";
+    let rows = sqlx::query(
+        "SELECT ids, applied_at FROM applied_batches \
+         WHERE stage = $1 AND last_major >= $2 AND first_major <= $2 ORDER BY applied_at",
+    )
+    .bind(stage)
+    .bind(signed(id.0))
+    .fetch_all(database.pool())
+    .await
+    .map_err(|error| StoreError::of(doing, error))?;
+    for row in rows {
+        let text: String = row
+            .try_get(0)
+            .map_err(|error| StoreError::of(doing, error))?;
+        if parse(&text)?.contains(id) {
+            let applied_at = row.try_get(1);
+            let applied_at = applied_at.map_err(|error| StoreError::of(doing, error))?;
+            return Ok(Some(UnixMillis(applied_at)));
+        }
+    }
+    Ok(None)
 }
 
 /// Adds ids.
@@ -120,6 +145,13 @@ pub(crate) async fn prune(
     .await
     .map_err(|error| StoreError::of("pruning the ledger", error))?;
     Ok(result.rows_affected())
+}
+
+fn parse(ids: &str) -> Result<IdRanges, StoreError> {
+    IdRanges::parse(ids).ok_or_else(|| StoreError::Corrupt {
+        table: "applied_batches",
+        detail: ids.to_owned(),
+    })
 }
 
 /// The databases have no unsigned numbers; ids beyond theirs keep their order at the end.

@@ -41,6 +41,8 @@ macro_rules! on_both_engines {
 
 #[path = "contract/analytics.rs"]
 mod analytics;
+#[path = "contract/applied_at.rs"]
+mod applied_at;
 #[path = "contract/atomicity.rs"]
 mod atomicity;
 #[path = "contract/attaching.rs"]

@@ -87,10 +87,18 @@ fn argument_of<'a>(command: &'a clap::Command, error: &clap::Error) -> Option<&'
         return None;
     };
     let long = option.strip_prefix("--")?.split([' ', '=']).next()?;
-    std::iter::once(command)
-        .chain(command.get_subcommands())
-        .flat_map(clap::Command::get_arguments)
-        .find(|argument| argument.get_long() == Some(long))
+    argument_named(command, long)
+}
+
+fn argument_named<'a>(command: &'a clap::Command, long: &str) -> Option<&'a Arg> {
+    let own = command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(long));
+    let below = || {
+        let mut commands = command.get_subcommands();
+        commands.find_map(|command| argument_named(command, long))
+    };
+    own.or_else(below)
 }
 
 #[cfg(test)]

@@ -83,6 +83,7 @@ fn group(reply: Value) -> Result<GroupOverview, BusError> {
         floor: reply::text(take("floor"))?
             .parse()
             .unwrap_or(MessageId::ZERO),
+        delivered_up_to: reply::message_id(take("delivered"))?,
         oldest_undelivered_age: age(take("oldest_undelivered"))?,
         oldest_pending_age: age(take("oldest_pending"))?,
     })

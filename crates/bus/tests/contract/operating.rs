@@ -9,12 +9,13 @@ use testkit::servers::eventually_async;
 
 use crate::Bench;
 use crate::notes::{Notes, READERS, notes};
-use crate::readers::{LONG, Reader, SOON, done, failed, options};
+use crate::readers::{LONG, Reader, SOON, done, failed, group, options};
 
 on_both_back_ends! {
     a_pending_message_says_who_holds_it_or_why_it_waits,
     pending_messages_come_in_pages,
     a_group_has_settled_everything_up_to_its_first_open_message,
+    a_group_says_up_to_where_it_was_delivered_to,
     looking_at_what_is_not_there_creates_nothing,
     a_stream_is_read_backwards_from_any_id,
     a_server_says_how_it_is,
@@ -101,6 +102,24 @@ async fn a_group_has_settled_everything_up_to_its_first_open_message(bench: Benc
     bus.publish::<Notes>(&notes(3..4)).await?;
     let _fourth = reader.take(1).await?;
     assert!(up_to().await? >= third, "it went back");
+    Ok(())
+}
+
+async fn a_group_says_up_to_where_it_was_delivered_to(bench: Bench) -> Result<()> {
+    let (bus, topic) = (&bench.bus, &Notes::INFO);
+    bus.open_groups(&[*topic]).await?;
+    let delivered = async || Ok::<_, anyhow::Error>(group(bus, topic).await?.delivered_up_to);
+    assert_eq!(delivered().await?, MessageId::ZERO);
+    let ids = bus.publish::<Notes>(&notes(0..2)).await?;
+    let mut reader = Reader::join::<Notes>(bus, options());
+    let held = reader.take(2).await?;
+    let last = ids.last().copied().unwrap_or_default();
+    assert_eq!(delivered().await?, last);
+    // Settling changes nothing in it, and what nobody has read is beyond it.
+    reader.consumer.settle(&done(held.ids())).await?;
+    let _stopped = reader.die().await;
+    bus.publish::<Notes>(&notes(2..3)).await?;
+    assert_eq!(delivered().await?, last);
     Ok(())
 }
 

@@ -23,20 +23,20 @@ const CLOSING: &str = "]}";
 
 /// A place in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Bytes up to here.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Lines up to here.
-    pub(super) lines: u64,
+    pub(crate) lines: u64,
 }
 
 /// Neighbouring lines: events for one request, and what was rejected among them.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) events: Vec<Event>,
+pub(crate) struct Batch {
+    pub(crate) events: Vec<Event>,
     pub(super) rejects: Vec<Reject>,
     /// Where the next batch begins.
-    pub(super) end: Place,
+    pub(crate) end: Place,
     /// The length of the events' texts, with a comma each.
     bytes: usize,
 }
@@ -48,6 +48,14 @@ pub(super) fn body(events: &[Event]) -> String {
 }
 
 impl Batch {
+    /// Events from elsewhere, which are known to fit into one request.
+    pub(crate) fn of(events: Vec<Event>) -> Self {
+        Self {
+            events,
+            ..Self::default()
+        }
+    }
+
     fn fits(&self, event: &Event) -> bool {
         let around = OPENING.len() + CLOSING.len();
         self.events.is_empty() || self.bytes + event.json.len() + around < REQUEST_BYTES_MAX

@@ -13,26 +13,26 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6d69_6c6c_7261_4365_8000_0073_656e_642
 
 /// An event as it goes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Event {
+pub(crate) struct Event {
     /// The number of its line, from 1.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// Its id, as JSON.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// The line, with an id if it had none.
-    pub(super) json: String,
+    pub(crate) json: String,
 }
 
 /// An event that does not count, and why.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Reject {
+pub(crate) struct Reject {
     /// The number of its line, from 1.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// Its id as the line has it, if any.
-    pub(super) event_id: Option<Box<RawValue>>,
+    pub(crate) event_id: Option<Box<RawValue>>,
     /// A stable code.
-    pub(super) reason: String,
+    pub(crate) reason: String,
     /// The same for people.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 /// What a line is.

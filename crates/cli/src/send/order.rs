@@ -10,23 +10,23 @@ use super::event::Reject;
 
 /// What became of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Counts {
-    pub(super) accepted: u64,
-    pub(super) duplicate: u64,
+pub(crate) struct Counts {
+    pub(crate) accepted: u64,
+    pub(crate) duplicate: u64,
     /// Rejected by the service.
-    pub(super) rejected: u64,
+    pub(crate) rejected: u64,
     /// Rejected here, without asking.
-    pub(super) rejected_locally: u64,
+    pub(crate) rejected_locally: u64,
 }
 
 impl Counts {
     /// Events that the service answered.
-    pub(super) fn sent(self) -> u64 {
+    pub(crate) fn sent(self) -> u64 {
         self.accepted + self.duplicate + self.rejected
     }
 
     /// Events that do not count.
-    pub(super) fn all_rejected(self) -> u64 {
+    pub(crate) fn all_rejected(self) -> u64 {
         self.rejected + self.rejected_locally
     }
 }
@@ -42,10 +42,10 @@ impl AddAssign for Counts {
 
 /// A batch that is answered.
 #[derive(Debug, Default)]
-pub(super) struct Answered {
-    pub(super) end: Place,
-    pub(super) counts: Counts,
-    pub(super) rejects: Vec<Reject>,
+pub(crate) struct Answered {
+    pub(crate) end: Place,
+    pub(crate) counts: Counts,
+    pub(crate) rejects: Vec<Reject>,
 }
 
 /// Holds batches back until all before them are answered.

@@ -14,6 +14,7 @@ use super::batches::{Batch, body};
 use super::event::{Event, Reject};
 use super::order::Answered;
 use crate::bounded_lines::count;
+use crate::service::Service;
 use crate::{duration, http};
 
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -24,7 +25,7 @@ const RETRY_WAIT: (Duration, Duration) = (Duration::from_millis(200), Duration::
 
 /// Sends batches to the service.
 #[derive(Debug)]
-pub(super) struct Poster {
+pub(crate) struct Poster {
     client: Client,
     url: Url,
     authorization: Option<HeaderValue>,
@@ -37,6 +38,8 @@ struct State {
     last_answer: Instant,
     /// Why nothing moves, if nothing moves.
     trouble: Option<String>,
+    /// Requests that were sent again because they got no answer that settles them.
+    repeats: u64,
 }
 
 /// What came of one attempt.
@@ -47,15 +50,12 @@ enum Attempt {
 }
 
 impl Poster {
-    /// Sends to the service at a URL.
-    pub(super) fn new(
-        base: &Url,
-        api_key: Option<&str>,
-        give_up_after: Duration,
-    ) -> anyhow::Result<Self> {
-        let mut url = base.clone();
-        url.set_path(&format!("{}/v1/events", base.path().trim_end_matches('/')));
-        let authorization = api_key.map(bearer).transpose()?;
+    /// Sends to a service.
+    pub(crate) fn new(service: &Service, give_up_after: Duration) -> anyhow::Result<Self> {
+        let mut url = service.url.clone();
+        let path = url.path().trim_end_matches('/');
+        url.set_path(&format!("{path}/v1/events"));
+        let authorization = service.api_key().map(bearer).transpose()?;
         let client = http::client_for(&url)
             .connect_timeout(CONNECT_MAX)
             .timeout(ANSWER_MAX)
@@ -65,6 +65,7 @@ impl Poster {
         let state = Mutex::new(State {
             last_answer,
             trouble: None,
+            repeats: 0,
         });
         Ok(Self {
             client,
@@ -76,12 +77,17 @@ impl Poster {
     }
 
     /// Why nothing moves, if nothing moves.
-    pub(super) fn trouble(&self) -> Option<String> {
+    pub(crate) fn trouble(&self) -> Option<String> {
         self.with_state(|state| state.trouble.clone())
     }
 
+    /// Requests that were sent again so far.
+    pub(crate) fn repeats(&self) -> u64 {
+        self.with_state(|state| state.repeats)
+    }
+
     /// Sends a batch until it is answered. An error is final.
-    pub(super) async fn post(&self, batch: Batch) -> anyhow::Result<Answered> {
+    pub(crate) async fn post(&self, batch: Batch) -> anyhow::Result<Answered> {
         let mut answered = Answered {
             end: batch.end,
             rejects: batch.rejects,
@@ -135,7 +141,10 @@ impl Poster {
                 let waited = duration::show(self.give_up_after);
                 bail!("gave up after {waited} without an answer: {why}");
             }
-            self.with_state(|state| state.trouble = Some(why));
+            self.with_state(|state| {
+                state.trouble = Some(why);
+                state.repeats += 1;
+            });
             let wait = wait.unwrap_or_else(|| backoff.advance());
             tokio::time::sleep(wait.min(left)).await;
         }
@@ -199,10 +208,8 @@ impl Poster {
 
     fn moved(&self) {
         self.with_state(|state| {
-            *state = State {
-                last_answer: Instant::now(),
-                trouble: None,
-            };
+            state.last_answer = Instant::now();
+            state.trouble = None;
         });
     }
 

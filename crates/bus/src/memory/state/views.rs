@@ -137,6 +137,7 @@ fn overview_of(stream: &Stream, name: &str, group: &Group, now: UnixMillis) -> G
         counted: true,
         recreated: 0,
         floor: group.floor(),
+        delivered_up_to: group.delivered,
         oldest_undelivered_age: first,
         oldest_pending_age: group.pending.keys().next().map(|id| age(*id, now)),
     }

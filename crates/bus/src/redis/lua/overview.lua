@@ -69,7 +69,7 @@ for name, group in pairs(groups) do
     'undelivered', lag, 'exact', exact, 'oldest_undelivered', first and age_of(first[1]) or -1,
     'oldest_pending', oldest_pending, 'done', counts[1] or 0, 'dead', counts[2] or 0,
     'vanished', counts[3] or 0, 'recreated', counts[4] or 0, 'floor', counts[5] or '0-0',
-    'counted', state_keys[name] and 1 or 0,
+    'counted', state_keys[name] and 1 or 0, 'delivered', delivered,
   }
 end
 return {info['length'], info['entries-added'], letters, all}
