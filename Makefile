@@ -11,7 +11,7 @@ OWN_REDIS := $(REDIS_URL)$(REDIS_HOST)
 CRASHABLE := --features tests/crash-points
 
 .DEFAULT_GOAL := help
-.PHONY: help run-all demo build test chaos lint stop clean
+.PHONY: help run-all demo build test chaos bench lint stop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,12 @@ chaos: ## break everything that can break, under load, and count: some six minut
 	@scripts/postgres.sh install
 	cargo build --workspace --bins $(CRASHABLE)
 	CHAOS=full CI=true cargo test --workspace $(CRASHABLE) --test chaos -- --nocapture
+
+bench: ## measure beside the bare limits of this machine: about 10 minutes; BENCH='publish flow'
+	@scripts/redis.sh install
+	@scripts/postgres.sh install
+	cargo build --release --workspace --bins
+	CI=true cargo bench --workspace --bench bench -- --json $(CURDIR)/target/bench.json $(BENCH)
 
 lint: ## format, clippy, the tidy test, licences and sources of dependencies, scripts
 	cargo fmt --all --check

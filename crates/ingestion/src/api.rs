@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
 use axum::http::header::{CONTENT_ENCODING, HeaderMap};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -31,7 +31,6 @@ const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// The HTTP API.
-#[derive(Clone)]
 pub(crate) struct Api {
     publisher: Publisher,
     backlog: Backlog,
@@ -91,7 +90,7 @@ impl Api {
             .fallback(unknown_path)
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-            .with_state(self)
+            .with_state(Arc::new(self))
     }
 
     fn check_key(&self, headers: &HeaderMap) -> Result<(), Problem> {
@@ -108,12 +107,8 @@ impl Api {
     }
 }
 
-async fn accept(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Problem> {
-    api.check_key(&headers)?;
+async fn accept(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    api.check_key(request.headers())?;
     if api.backlog.is_full() {
         metrics::turned_away();
         let detail = "too many events are unfinished; send the same request again later";
@@ -123,11 +118,11 @@ async fn accept(
             RETRY_AFTER_SECONDS,
         ));
     }
-    check_encoding(&headers)?;
-    let bytes = body.map_err(|rejection| body_problem(&rejection))?;
-    let traceparent = headers
-        .get("traceparent")
-        .and_then(|value| value.to_str().ok());
+    check_encoding(request.headers())?;
+    let traceparent = request.headers().get("traceparent").cloned();
+    let traceparent = traceparent.as_ref().and_then(|value| value.to_str().ok());
+    let bytes = Bytes::from_request(request, &()).await;
+    let bytes = bytes.map_err(|rejection| body_problem(&rejection))?;
     let now = api.clock.now();
     let mut events = Vec::new();
     let mut results = Vec::new();

@@ -14,7 +14,9 @@ const MERGES: &str = "millrace_normalizer_merge_requests_total";
 const CONFLICTS: &str = "millrace_normalizer_conflicts_total";
 
 pub(crate) fn answered(status: &'static str, events: usize) {
-    counter!(ANSWERED, "status" => status).increment(u64::try_from(events).unwrap_or(0));
+    if events > 0 {
+        counter!(ANSWERED, "status" => status).increment(u64::try_from(events).unwrap_or(0));
+    }
 }
 
 pub(crate) fn turned_away() {
