@@ -12,7 +12,7 @@ use bus::{MessageId, Once, OnceRule};
 use common::fields::TextField;
 use common::keys::{EventSeenKey, MergeProposedKey};
 use common::messages::{
-    JsonText, MergeReason, MergeRequest, NormalizedEvent, RawEvent, RejectedEvent,
+    JsonText, MergeReason, MergeRequest, NormalizedEvent, REDRIVEN_FROM, RawEvent, RejectedEvent,
 };
 use common::topics::{EventsNormalized, EventsRaw, EventsRejected, MergeRequests, groups};
 use common::{Clock, ObservedIdentifier, Unavailable, UnixMillis};
@@ -260,11 +260,11 @@ fn normalized(
 }
 
 /// Fields that are passed on: what the sender's message did not know must not become a field that
-/// the next message does know.
+/// the next message does know, or that means something to the bus.
 fn unknown_to(known: &[&str], extra: &[TextField]) -> Vec<TextField> {
     extra
         .iter()
-        .filter(|(name, _)| !known.contains(&name.as_str()))
+        .filter(|(name, _)| !known.contains(&name.as_str()) && name != REDRIVEN_FROM)
         .cloned()
         .collect()
 }
