@@ -147,7 +147,8 @@ fn fact(received: &Received<NormalizedEvent>) -> anyhow::Result<EventFact> {
     })
 }
 
-fn key(id: MessageId) -> MessageKey {
+/// The token of a message's effects.
+pub(crate) fn key(id: MessageId) -> MessageKey {
     MessageKey {
         major: id.major,
         minor: id.minor,
