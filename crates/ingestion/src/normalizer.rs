@@ -289,3 +289,19 @@ fn json<T: serde::Serialize>(value: &T) -> JsonText {
     // Strings, numbers, lists and maps with text keys: nothing that JSON cannot say.
     JsonText(serde_json::to_string(value).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_mean_something_to_the_next_reader_are_not_passed_on() {
+        let named = |names: &[&str]| -> Vec<TextField> {
+            let field = |name: &&str| ((*name).to_owned(), "5-1".to_owned());
+            names.iter().map(field).collect()
+        };
+        let extra = named(&["colour", "origin_id", REDRIVEN_FROM, "payload"]);
+        let passed_on = unknown_to(NormalizedEvent::FIELDS, &extra);
+        assert_eq!(passed_on, named(&["colour", "payload"]));
+    }
+}

@@ -21,6 +21,9 @@ on_both_engines! {
     an_empty_batch_changes_nothing,
 }
 
+/// In minutes.
+const MONTH: u64 = 30 * 24 * 60;
+
 fn some_facts() -> Vec<EventFact> {
     random_facts(&mut fastrand::Rng::with_seed(7), 0..120)
 }
@@ -116,7 +119,6 @@ async fn an_id_of_weeks_ago_among_those_of_now_is_recognised(bench: Bench) -> Re
         },
         ..fact(number)
     };
-    const MONTH: u64 = 30 * 24 * 60;
     let before = [at(1, MONTH), at(2, MONTH - 9), at(3, MONTH / 2), at(4, 0)];
     // One batch: what came weeks apart was delivered together.
     assert_eq!(bench.apply(&before).await?.counted, 4);
