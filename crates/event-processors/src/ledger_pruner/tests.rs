@@ -79,10 +79,11 @@ impl Bench {
         let database = Database::open(&format!("sqlite://{}?mode=rwc", file.display()), 1)?;
         database.migrate().await?;
         let clock = Arc::new(TestClock(AtomicI64::new(START)));
-        let bus = Bus::in_memory(Arc::clone(&clock) as Arc<dyn Clock>);
+        let time: Arc<dyn Clock> = Arc::<TestClock>::clone(&clock);
+        let bus = Bus::in_memory(Arc::clone(&time));
         let features = Features::new(database);
         Ok(Self {
-            pruner: LedgerPruner::new(bus, features, Arc::clone(&clock) as Arc<dyn Clock>),
+            pruner: LedgerPruner::new(bus, features, time),
             clock,
             _folder: folder,
         })
@@ -153,11 +154,9 @@ async fn what_a_waiting_letter_may_need_is_remembered_and_the_rest_is_forgotten(
     for id in ["5000-0", "6000-0", "7000-0", "8000-0"] {
         ensure!(!bench.is_known(id).await?, "{id}");
     }
-    let letters = [
-        letter("7000-0", None),
-        // Young, of a message that was redriven before.
-        letter("9000000-0", Some("5000-0")),
-    ];
+    // More than are read at once, and the last is of a message that was redriven before.
+    let mut letters = vec![letter("7000-0", None); PAGE + 1];
+    letters.push(letter("9000000-0", Some("5000-0")));
     bench.letters(&letters).await?;
     bench.all_is_settled().await?;
     bench.hours_pass(13);
