@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bus::Bus;
 use common::topics::{EventsNormalized, EventsRaw, Topic as _, TopicInfo};
+use crash_points::CrashPoint;
 use stores::{Analytics, Database, Features, Outbox, Profiles};
 use testkit::servers::{RedisServer, WorkerProcess, eventually_async, free_address};
 
@@ -94,6 +95,21 @@ impl Stack {
         self.processors.kill()?;
         self.processors = worker("event-processors", &self.variables, &self.ops[1])?;
         self.processors.wait_ready(&self.ops[1], READY)
+    }
+
+    /// Has event processors take over that crash at a point, so many, one after the other. None run
+    /// then, until they are replaced.
+    pub fn crash_processors(&mut self, point: CrashPoint, times: usize) -> Result<()> {
+        self.processors.kill()?;
+        let mut armed = self.variables.clone();
+        armed.push((crash_points::VARIABLE.to_owned(), format!("{point}:1")));
+        for _ in 0..times {
+            self.processors = worker("event-processors", &armed, &self.ops[1])?;
+            self.processors.wait(READY)?;
+            let log = self.processors.log();
+            ensure!(log.contains("crashing at"), "it ended otherwise:\n{log}");
+        }
+        Ok(())
     }
 
     /// Another worker beside the first ones.

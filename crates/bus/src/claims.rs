@@ -166,12 +166,7 @@ fn deliver(
 ) -> Option<DeliveryBatch> {
     let messages: Vec<Delivery> = messages
         .into_iter()
-        .map(|StoredMessage { id, fields }| Delivery {
-            id,
-            fields,
-            deliveries,
-            repeat: true,
-        })
+        .map(|message| Delivery::of(message, deliveries, true))
         .collect();
     (!messages.is_empty()).then(|| member.batch(messages))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::RawFields;
 use common::messages::DeadLetter as Provenance;
 
+use crate::first_id;
 use crate::message_id::MessageId;
 use crate::server::StoredMessage;
 
@@ -19,6 +20,8 @@ pub struct DeadLetter {
     pub id: MessageId,
     /// Where the message was in its topic.
     pub source_id: Option<MessageId>,
+    /// Where it was when it was first published: elsewhere, if it was redriven since.
+    pub first_id: Option<MessageId>,
     /// The consumer group that gave it up.
     pub group: String,
     /// Why, as a stable code.
@@ -89,9 +92,13 @@ impl From<StoredMessage> for DeadLetter {
             failed_at,
             worker,
         ] = ADDED.map(|name| text(name).unwrap_or_default());
+        let source_id = first_id::read(source_id.as_bytes());
+        let mut message = message_of(&fields);
+        let redriven_from = source_id.and_then(|id| first_id::take(&mut message, id));
         Self {
             id,
-            source_id: source_id.parse().ok(),
+            source_id,
+            first_id: redriven_from.or(source_id),
             group,
             reason,
             error,
@@ -100,7 +107,7 @@ impl From<StoredMessage> for DeadLetter {
             failed_at,
             worker,
             part: if is_whole(&fields) { None } else { text(PART) },
-            fields: message_of(&fields),
+            fields: message,
         }
     }
 }
@@ -185,6 +192,19 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_was_redriven_before_keeps_its_first_id() {
+        let first = |last: (&str, &str)| {
+            let read = letter(&[&[("a", "1"), last][..], &OURS].concat());
+            (read.first_id.map(|id| id.to_string()), read.fields.0.len())
+        };
+        let known = |id: &str| Some(id.to_owned());
+        assert_eq!(first(("b", "2")), (known("5-1"), 2));
+        assert_eq!(first(("redriven_from", "4-7")), (known("4-7"), 1));
+        // It was not first published when it was given up, or later.
+        assert_eq!(first(("redriven_from", "5-1")), (known("5-1"), 2));
+    }
+
+    #[test]
     fn a_part_says_which_it_is() {
         let mut pairs = vec![("a", "1")];
         pairs.extend(OURS);
@@ -204,6 +224,7 @@ mod tests {
         ]);
         assert_eq!((read.reason.as_str(), read.attempts), ("theirs", 0));
         assert_eq!((read.source_id, read.failed_at.as_str()), (None, ""));
+        assert_eq!(read.first_id, None);
         assert_eq!(read.fields.0, [(b"a".to_vec(), b"1".to_vec())]);
     }
 }

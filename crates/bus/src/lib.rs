@@ -12,6 +12,7 @@ mod claims;
 mod consumer;
 mod dead_letter;
 mod error;
+mod first_id;
 mod housekeeping;
 mod in_hand;
 mod member;

@@ -86,11 +86,9 @@ async fn step(member: &Member, reader: &mut dyn Reader, state: State) -> Result<
         }
         State::Reading => {
             let read = reader.read(member.options.batch_max).await?;
-            let fresh = read.messages.into_iter().map(|message| Delivery {
-                repeat: message.id <= read.repeat_until,
-                id: message.id,
-                fields: message.fields,
-                deliveries: 1,
+            let fresh = read.messages.into_iter().map(|message| {
+                let repeat = message.id <= read.repeat_until;
+                Delivery::of(message, 1, repeat)
             });
             let messages: Vec<Delivery> = fresh.collect();
             if !messages.is_empty() {
@@ -133,11 +131,9 @@ async fn take(member: &Member, ghosts: Vec<Pending>) -> Result<Option<DeliveryBa
     let messages: Vec<Delivery> = claimed
         .messages
         .into_iter()
-        .map(|message| Delivery {
-            deliveries: deliveries_of(&ghosts, message.id),
-            id: message.id,
-            fields: message.fields,
-            repeat: true,
+        .map(|message| {
+            let deliveries = deliveries_of(&ghosts, message.id);
+            Delivery::of(message, deliveries, true)
         })
         .collect();
     let recovered = u64::try_from(messages.len()).unwrap_or(u64::MAX);

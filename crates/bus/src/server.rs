@@ -7,6 +7,7 @@ use common::topics::TopicInfo;
 use common::{FieldSink, RawFields};
 
 use crate::error::BusError;
+use crate::first_id;
 use crate::message_id::MessageId;
 use crate::once::Once;
 use crate::operating::Operating;
@@ -22,12 +23,30 @@ pub(crate) const RETRYING: &str = "retrying";
 pub struct Delivery {
     /// Its place in the topic.
     pub id: MessageId,
+    /// The id under which it was first published: another one if it was redriven since. Effects
+    /// that must happen once go by it.
+    pub first_id: MessageId,
     /// Its fields, undecoded.
     pub fields: RawFields,
     /// How often it was delivered, this time included.
     pub deliveries: u32,
     /// Whether somebody may have processed it before: then its effects may be there already.
     pub repeat: bool,
+}
+
+impl Delivery {
+    /// A message of a stream that is delivered. One that was redriven is always a repeat.
+    pub(crate) fn of(message: StoredMessage, deliveries: u32, repeat: bool) -> Self {
+        let StoredMessage { id, mut fields } = message;
+        let redriven_from = first_id::take(&mut fields, id);
+        Self {
+            id,
+            first_id: redriven_from.unwrap_or(id),
+            fields,
+            deliveries,
+            repeat: repeat || redriven_from.is_some(),
+        }
+    }
 }
 
 /// A message as it lies in a stream.

@@ -35,6 +35,8 @@ macro_rules! on_both_back_ends {
 
 #[path = "contract/dead_letters.rs"]
 mod dead_letters;
+#[path = "contract/first_ids.rs"]
+mod first_ids;
 #[path = "contract/leases.rs"]
 mod leases;
 #[path = "contract/once.rs"]

@@ -6,7 +6,7 @@ mod feedback;
 mod prediction;
 mod profile;
 
-pub use dead_letter::{DEAD_LETTER_PREFIX, DeadLetter};
+pub use dead_letter::{DEAD_LETTER_PREFIX, DeadLetter, REDRIVEN_FROM};
 pub use event::{NormalizedEvent, RawEvent, RejectedEvent};
 pub use feedback::{FeedbackCreated, FeedbackKind, FeedbackReaction, FeedbackReply};
 pub use prediction::{PredictionKind, PredictionRequest, PredictionResult};

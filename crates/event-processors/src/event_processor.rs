@@ -1,8 +1,8 @@
 //! The stage `event-processors`. Reads `events.normalized`; writes features, analytics, orders and
 //! the outbox (SQL), and unique profiles (Redis).
 //!
-//! Redelivery is harmless: the effects are committed with the ids of the messages that caused them,
-//! and adding somebody to an estimate twice changes nothing.
+//! Redelivery is harmless: the effects are committed with the ids under which the messages that
+//! caused them were first published, and adding somebody to an estimate twice changes nothing.
 
 use std::sync::Arc;
 
@@ -136,7 +136,7 @@ fn fact(received: &Received<NormalizedEvent>) -> anyhow::Result<EventFact> {
         None
     };
     Ok(EventFact {
-        message: key(received.id),
+        message: key(received.first_id),
         event_id: event.event_id,
         brand_id: event.brand_id.clone(),
         event_type: event.event_type.clone(),
@@ -147,7 +147,8 @@ fn fact(received: &Received<NormalizedEvent>) -> anyhow::Result<EventFact> {
     })
 }
 
-fn key(id: MessageId) -> MessageKey {
+/// The token of a message's effects.
+pub(crate) fn key(id: MessageId) -> MessageKey {
     MessageKey {
         major: id.major,
         minor: id.minor,
@@ -258,6 +259,7 @@ mod tests {
     fn received(event_type: &str, payload: &str) -> Received<NormalizedEvent> {
         Received {
             id: MessageId { major: 7, minor: 1 },
+            first_id: MessageId { major: 5, minor: 2 },
             deliveries: 1,
             repeat: false,
             message: NormalizedEvent {

@@ -12,7 +12,7 @@ use bus::{MessageId, Once, OnceRule};
 use common::fields::TextField;
 use common::keys::{EventSeenKey, MergeProposedKey};
 use common::messages::{
-    JsonText, MergeReason, MergeRequest, NormalizedEvent, RawEvent, RejectedEvent,
+    JsonText, MergeReason, MergeRequest, NormalizedEvent, REDRIVEN_FROM, RawEvent, RejectedEvent,
 };
 use common::topics::{EventsNormalized, EventsRaw, EventsRejected, MergeRequests, groups};
 use common::{Clock, ObservedIdentifier, Unavailable, UnixMillis};
@@ -260,11 +260,11 @@ fn normalized(
 }
 
 /// Fields that are passed on: what the sender's message did not know must not become a field that
-/// the next message does know.
+/// the next message does know, or that means something to the bus.
 fn unknown_to(known: &[&str], extra: &[TextField]) -> Vec<TextField> {
     extra
         .iter()
-        .filter(|(name, _)| !known.contains(&name.as_str()))
+        .filter(|(name, _)| !known.contains(&name.as_str()) && name != REDRIVEN_FROM)
         .cloned()
         .collect()
 }
@@ -288,4 +288,20 @@ fn rejected(event: &RawEvent, rejection: Rejection, now: UnixMillis) -> Rejected
 fn json<T: serde::Serialize>(value: &T) -> JsonText {
     // Strings, numbers, lists and maps with text keys: nothing that JSON cannot say.
     JsonText(serde_json::to_string(value).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_mean_something_to_the_next_reader_are_not_passed_on() {
+        let named = |names: &[&str]| -> Vec<TextField> {
+            let field = |name: &&str| ((*name).to_owned(), "5-1".to_owned());
+            names.iter().map(field).collect()
+        };
+        let extra = named(&["colour", "origin_id", REDRIVEN_FROM, "payload"]);
+        let passed_on = unknown_to(NormalizedEvent::FIELDS, &extra);
+        assert_eq!(passed_on, named(&["colour", "payload"]));
+    }
 }

@@ -109,7 +109,7 @@ impl Features {
         let connection = &mut *transaction;
         let ids = facts.iter().map(|fact| id_of(fact.message));
         ledger::lock(connection, self.database.engine(), stage, repeats_possible).await?;
-        let before = ledger::applied(connection, stage, &IdRanges::of(ids)).await?;
+        let before = ledger::applied(connection, stage, IdRanges::of(ids)).await?;
         let mut seen: HashSet<MessageKey> = HashSet::with_capacity(facts.len());
         let fresh: Vec<Indexed<'_>> = facts
             .iter()
@@ -193,6 +193,18 @@ impl Features {
         before: UnixMillis,
     ) -> Result<u64, StoreError> {
         ledger::prune(&self.database, stage, floor, before).await
+    }
+
+    /// Remembers these messages, of those that were applied, as if they were applied now; those
+    /// that were applied at `before` or later stay as they are. Gives how many entries.
+    pub async fn keep_ledger(
+        &self,
+        stage: &str,
+        messages: &[MessageKey],
+        (before, now): (UnixMillis, UnixMillis),
+    ) -> Result<u64, StoreError> {
+        let ids = messages.iter().map(|message| id_of(*message));
+        ledger::keep(&self.database, stage, ids, (before, now)).await
     }
 
     /// The indexes of facts that count: all but purchases whose order was counted before.

@@ -65,6 +65,27 @@ impl IdRanges {
         Some((*first, *last))
     }
 
+    /// The set in parts, the first numbers of each at most so far apart: one that holds the ids of
+    /// weeks ago among those of now would stand for all between them.
+    pub(crate) fn apart(self, span: u64) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        let mut start = 0;
+        for (major, minors) in self.ranges {
+            match parts.last_mut() {
+                Some(part) if major - start <= span => {
+                    part.ranges.insert(major, minors);
+                }
+                Some(_) | None => {
+                    start = major;
+                    parts.push(Self {
+                        ranges: BTreeMap::from([(major, minors)]),
+                    });
+                }
+            }
+        }
+        parts
+    }
+
     /// The text form.
     pub(crate) fn to_text(&self) -> String {
         let range = |(first, last): &Range| {
@@ -115,7 +136,37 @@ mod tests {
         assert_eq!(IdRanges::parse(""), Some(IdRanges::default()));
     }
 
+    #[test]
+    fn ids_far_apart_are_in_parts_that_span_no_more_than_said() {
+        let parts = |majors: &[u64]| -> Vec<(u64, u64)> {
+            let ids = IdRanges::of(majors.iter().map(|major| (*major, 0)));
+            let parts = ids.apart(10);
+            parts.iter().filter_map(IdRanges::bounds).collect()
+        };
+        assert_eq!(parts(&[]), []);
+        assert_eq!(parts(&[5]), [(5, 5)]);
+        assert_eq!(parts(&[25, 5, 15]), [(5, 15), (25, 25)]);
+        assert_eq!(parts(&[5, 16]), [(5, 5), (16, 16)]);
+        // Neighbours do not make a chain.
+        assert_eq!(parts(&[0, 7, 14, 21]), [(0, 7), (14, 21)]);
+        assert_eq!(parts(&[0, u64::MAX]), [(0, 0), (u64::MAX, u64::MAX)]);
+    }
+
     proptest! {
+        #[test]
+        fn the_parts_of_a_set_are_the_set(
+            ids in proptest::collection::btree_set((0_u64..60, 0_u64..4), 0..60),
+            span in 0_u64..20,
+        ) {
+            let mut joined = IdRanges::default();
+            for part in IdRanges::of(ids.iter().copied()).apart(span) {
+                let (first, last) = part.bounds().expect("no part is empty");
+                prop_assert!(last - first <= span);
+                joined.extend(part);
+            }
+            prop_assert_eq!(joined, IdRanges::of(ids));
+        }
+
         #[test]
         fn a_set_of_ids_reads_back_and_knows_its_members(
             left in proptest::collection::btree_set((0_u64..4, 0_u64..40), 0..60),

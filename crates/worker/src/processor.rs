@@ -29,8 +29,11 @@ pub struct Batch<T: Topic> {
 /// A message with the circumstances of its delivery.
 #[derive(Debug, Clone)]
 pub struct Received<M> {
-    /// Its place in the topic.
+    /// Its place in the topic; verdicts go by it.
     pub id: MessageId,
+    /// The id under which it was first published: another one if it was redriven since. Effects
+    /// that must happen once go by it.
+    pub first_id: MessageId,
     /// How often it was delivered, this time included.
     pub deliveries: u32,
     /// Whether somebody may have processed it before: then its effects may be there already.

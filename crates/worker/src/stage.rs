@@ -251,6 +251,7 @@ fn decode<T: Topic>(messages: Vec<Delivery>) -> (Batch<T>, Vec<Verdict>) {
     let mut undecodable = Vec::new();
     for Delivery {
         id,
+        first_id,
         fields,
         deliveries,
         repeat,
@@ -259,6 +260,7 @@ fn decode<T: Topic>(messages: Vec<Delivery>) -> (Batch<T>, Vec<Verdict>) {
         match T::Message::decode(fields) {
             Ok(message) => batch.messages.push(Received {
                 id,
+                first_id,
                 deliveries,
                 repeat,
                 message,

@@ -62,7 +62,8 @@ impl Bus {
     }
 
     /// Publishes the messages of dead letters again, for every group of the topic, and removes the
-    /// letters; each in one atomic step. Gives what became of each, in order. When it fails, some
+    /// letters; each in one atomic step. A message says under which id it was first published, see
+    /// [`Delivery::first_id`](crate::Delivery::first_id). Gives what became of each, in order. When it fails, some
     /// may have been published: after a repeat those are unknown, and nothing is published twice.
     pub async fn redrive(
         &self,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::messages::DeadLetter;
+use common::messages::{DeadLetter, REDRIVEN_FROM};
 use common::topics::TopicInfo;
 use redis_link::{ServerStatus, Value, cmd};
 
@@ -57,6 +57,7 @@ impl Operating for RedisServer {
             .arg(topic.name)
             .arg(letters_key(topic.name));
         command
+            .arg(REDRIVEN_FROM)
             .arg(DeadLetter::FIELDS.len())
             .arg(DeadLetter::FIELDS);
         push_ids(&mut command, ids);

@@ -6,6 +6,11 @@ use crate::time::UnixMillis;
 /// Begins the name of every field that a dead letter adds to the message's own.
 pub const DEAD_LETTER_PREFIX: &str = "dlq_";
 
+/// The last field of a message that was a dead letter and was published again: the id under which
+/// it was first published in its topic. Whoever applies effects once goes by that id, for the
+/// message may have had its effects before it was given up. The name is the bus's own.
+pub const REDRIVEN_FROM: &str = "redriven_from";
+
 message! {
     /// A dead letter in `<topic>.dlq`. Its `extra` fields are the message as it was.
     DeadLetter {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use common::UnixMillis;
-use stores::EventFact;
+use stores::{EventFact, MessageKey};
 
 use crate::facts::{fact, purchase, random_facts};
 use crate::model::assert_counted_once;
@@ -16,9 +16,13 @@ on_both_engines! {
     messages_that_come_again_in_any_order_change_nothing,
     a_message_that_is_twice_in_a_batch_counts_once,
     a_late_message_with_a_low_id_counts,
+    an_id_of_weeks_ago_among_those_of_now_is_recognised,
     stages_remember_messages_apart,
     an_empty_batch_changes_nothing,
 }
+
+/// In minutes.
+const MONTH: u64 = 30 * 24 * 60;
 
 fn some_facts() -> Vec<EventFact> {
     random_facts(&mut fastrand::Rng::with_seed(7), 0..120)
@@ -104,6 +108,34 @@ async fn a_late_message_with_a_low_id_counts(bench: Bench) -> Result<()> {
     let all = [fact(0), fact(70), fact(80), fact(90)];
     assert_eq!(bench.apply_again(&all).await?.repeats, 4);
     assert_counted_once(&bench, &all).await
+}
+
+async fn an_id_of_weeks_ago_among_those_of_now_is_recognised(bench: Bench) -> Result<()> {
+    let now = u64::try_from(NOW.0)?;
+    let at = |number: u64, minutes_ago: u64| EventFact {
+        message: MessageKey {
+            major: now - minutes_ago * 60_000,
+            minor: number,
+        },
+        ..fact(number)
+    };
+    let before = [at(1, MONTH), at(2, MONTH - 9), at(3, MONTH / 2), at(4, 0)];
+    // One batch: what came weeks apart was delivered together.
+    assert_eq!(bench.apply(&before).await?.counted, 4);
+    for known in &before {
+        let batch = [at(5, 0), known.clone(), at(6, MONTH), at(7, MONTH - 60)];
+        let fresh: Vec<EventFact> = batch
+            .iter()
+            .filter(|fact| *fact != known)
+            .cloned()
+            .collect();
+        let applied = bench.apply_again(&batch).await?;
+        let first_time = known == &before[0];
+        let expected = if first_time { (3, 1) } else { (0, 4) };
+        assert_eq!((applied.counted, applied.repeats), expected);
+        assert_counted_once(&bench, &[&before[..], &fresh].concat()).await?;
+    }
+    Ok(())
 }
 
 async fn stages_remember_messages_apart(bench: Bench) -> Result<()> {

@@ -10,6 +10,8 @@ use crate::{Bench, NOW, POLICY, STAGE};
 
 on_both_engines! {
     only_what_is_old_and_below_the_floor_is_forgotten,
+    what_is_kept_is_not_forgotten_until_it_is_old_again,
+    messages_that_came_far_apart_are_forgotten_each_for_itself,
     the_largest_ids_are_remembered_and_kept_apart,
 }
 
@@ -52,6 +54,62 @@ async fn only_what_is_old_and_below_the_floor_is_forgotten(bench: Bench) -> Resu
     assert_eq!(again.await?.repeats, 2);
     // What is forgotten counts anew: the floor says that it cannot come again.
     assert_eq!(bench.apply_again(&low).await?.counted, 2);
+    Ok(())
+}
+
+async fn what_is_kept_is_not_forgotten_until_it_is_old_again(bench: Bench) -> Result<()> {
+    let hour = 3_600_000;
+    let (kept, gone) = ([at(10, 0), at(11, 5)], [at(9, 0), at(12, 0), at(hour, 0)]);
+    bench.apply(&kept).await?;
+    for one in gone.chunks(1) {
+        bench.apply(one).await?;
+    }
+    let features = bench.features();
+    let later = |millis| UnixMillis(NOW.0 + millis);
+    let other = MessageKey {
+        major: hour - 1,
+        minor: 0,
+    };
+    let some = [kept[0].message, other];
+    // What was applied just then is young enough.
+    assert_eq!(
+        features.keep_ledger(STAGE, &some, (NOW, later(50))).await?,
+        0
+    );
+    assert_eq!(
+        features
+            .keep_ledger("other", &some, (later(1), later(50)))
+            .await?,
+        0
+    );
+    assert_eq!(
+        features
+            .keep_ledger(STAGE, &[], (later(1), later(50)))
+            .await?,
+        0
+    );
+    assert_eq!(
+        features
+            .keep_ledger(STAGE, &some, (later(1), later(50)))
+            .await?,
+        1
+    );
+    assert_eq!(features.prune_ledger(STAGE, u64::MAX, later(50)).await?, 3);
+    assert_eq!(bench.apply_again(&kept).await?.repeats, 2);
+    assert_eq!(features.prune_ledger(STAGE, u64::MAX, later(51)).await?, 1);
+    assert_eq!(bench.apply_again(&kept).await?.counted, 2);
+    Ok(())
+}
+
+async fn messages_that_came_far_apart_are_forgotten_each_for_itself(bench: Bench) -> Result<()> {
+    let hour = 3_600_000;
+    let batch = [at(1, 0), at(hour, 0), at(hour + 1, 0), at(3 * hour, 0)];
+    assert_eq!(bench.apply(&batch).await?.counted, 4);
+    let features = bench.features();
+    let young = UnixMillis(NOW.0 + 1);
+    assert_eq!(features.prune_ledger(STAGE, 2 * hour, young).await?, 2);
+    let applied = bench.apply_again(&batch).await?;
+    assert_eq!((applied.counted, applied.repeats), (3, 1));
     Ok(())
 }
 

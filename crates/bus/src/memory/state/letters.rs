@@ -6,6 +6,7 @@ use common::topics::TopicInfo;
 use super::views::{elapsed, stored};
 use super::{Group, Letters, State};
 use crate::dead_letter::{DeadLetter, RETENTION, Redriven};
+use crate::first_id;
 use crate::message_id::MessageId;
 use crate::operating::PendingMessage;
 use crate::server::{RETRYING, StoredMessage};
@@ -26,12 +27,15 @@ impl State {
         let Some(letter) = found.filter(|letter| letter.id == id) else {
             return Redriven::Unknown;
         };
-        let letter = DeadLetter::from(letter);
+        let mut letter = DeadLetter::from(letter);
         if letter.part.is_some() {
             return Redriven::part();
         }
         if letter.fields.0.is_empty() {
             return Redriven::empty();
+        }
+        if let Some(first) = letter.first_id {
+            first_id::put(&mut letter.fields, first);
         }
         self.remove(&stream, id);
         self.letters(topic.name).redriven += 1;

@@ -31,6 +31,12 @@ end
 
 local function text_of(number) return string.format('%.0f', number) end
 
+-- Whether a text is an id as Redis writes it; nobody's are beyond what Lua's numbers can tell apart.
+local function is_id(text)
+  local major, minor = id_parts(text)
+  return major ~= nil and text_of(major) .. '-' .. text_of(minor) == text
+end
+
 -- The highest minor part; Lua's numbers cannot tell it from its neighbours, but nobody counts so far.
 local MINOR_MAX = '18446744073709551615'
 
