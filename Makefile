@@ -56,7 +56,7 @@ test: ## install Redis and PostgreSQL if missing, and run all tests
 	cargo test --workspace $(CRASHABLE) --no-fail-fast --lib --bins
 	cargo test --workspace $(CRASHABLE) --no-fail-fast --test '*'
 
-chaos: ## break everything that can break, under load, and count: some six minutes
+chaos: ## break everything that can break, under load, and count: some eight minutes
 	@scripts/redis.sh install
 	@scripts/postgres.sh install
 	cargo build --workspace --bins $(CRASHABLE)

@@ -14,6 +14,8 @@ mod processes;
 mod redis;
 #[path = "faults/sql.rs"]
 mod sql;
+#[path = "faults/storm.rs"]
+mod storm;
 
 use anyhow::Result;
 
@@ -42,6 +44,8 @@ pub(crate) struct Fault {
     small_on_sqlite: bool,
     /// Whether it is part of the small run on PostgreSQL.
     small_on_postgres: bool,
+    /// Whether it needs a round of its own.
+    alone: bool,
     pub(crate) inject: Inject,
 }
 
@@ -56,6 +60,7 @@ impl Fault {
             events: None,
             small_on_sqlite: false,
             small_on_postgres: false,
+            alone: false,
             inject: Box::new(inject),
         }
     }
@@ -67,6 +72,11 @@ impl Fault {
 
     fn with_events(mut self, events: u64) -> Self {
         self.events = Some(events);
+        self
+    }
+
+    fn alone(mut self) -> Self {
+        self.alone = true;
         self
     }
 
@@ -85,14 +95,8 @@ impl Fault {
 pub(crate) fn all(scale: Scale, postgres: bool) -> Vec<Fault> {
     let mut faults = vec![latency::one_at_a_time()];
     faults.extend(crashes::all());
-    faults.extend(processes::all());
-    faults.extend(redis::all());
-    faults.extend(groups::all());
-    faults.extend(networks::before_redis());
-    if postgres {
-        faults.extend(sql::all());
-        faults.extend(networks::before_sql());
-    }
+    faults.extend(without_crashes(postgres));
+    faults.extend(storm::all(postgres));
     faults.retain(|fault| {
         let small = if postgres {
             fault.small_on_postgres
@@ -101,5 +105,17 @@ pub(crate) fn all(scale: Scale, postgres: bool) -> Vec<Fault> {
         };
         scale == Scale::Full || small
     });
+    faults
+}
+
+fn without_crashes(postgres: bool) -> Vec<Fault> {
+    let mut faults = processes::all();
+    faults.extend(redis::all());
+    faults.extend(groups::all());
+    faults.extend(networks::before_redis());
+    if postgres {
+        faults.extend(sql::all());
+        faults.extend(networks::before_sql());
+    }
     faults
 }

@@ -79,7 +79,8 @@ pub(super) fn before_sql() -> Vec<Fault> {
     vec![
         reset(before).small_on_postgres(),
         refuse(before),
-        mode(before, "half-open", ProxyMode::HalfOpen),
+        // A call that was on its way is given up after a minute.
+        mode(before, "half-open", ProxyMode::HalfOpen).alone(),
         mode(before, "late", ProxyMode::Delay(Duration::from_millis(50))),
         mode(before, "slow", slow()),
         lossy(before).small_on_postgres(),

@@ -21,9 +21,12 @@ pub(super) fn all() -> Vec<Fault> {
             round.mill.double()?;
             kill_some(round)
         })
+        .alone()
         .small_on_postgres(),
         Fault::new("SIGTERM of each worker, one after the other", stop_each).small_on_sqlite(),
-        Fault::new("two of each worker, one of each hangs", hang_beside).small_on_postgres(),
+        Fault::new("two of each worker, one of each hangs", hang_beside)
+            .alone()
+            .small_on_postgres(),
     ];
     faults.extend(Role::ALL.map(|role| {
         let name = format!("{} hangs for longer than its lease", role.name());

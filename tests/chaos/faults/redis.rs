@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use testkit::servers::eventually;
 
 use super::Fault;
 use crate::audit::Baseline;
@@ -11,6 +12,7 @@ use crate::round::{Round, last};
 /// How often connections are killed in a round, and how far apart.
 const CLIENT_KILLS: u32 = 20;
 const CLIENT_KILL_INTERVAL: Duration = Duration::from_millis(100);
+const LOADED: Duration = Duration::from_secs(30);
 
 pub(super) fn all() -> Vec<Fault> {
     vec![
@@ -24,7 +26,9 @@ pub(super) fn all() -> Vec<Fault> {
         Fault::new("redis: CLIENT PAUSE", pause).small_on_postgres(),
         Fault::new("redis: out of memory", fill).small_on_sqlite(),
         Fault::new("redis: SCRIPT FLUSH", forget_scripts),
-        Fault::new("redis: FLUSHALL when idle, then new events", flush).small_on_sqlite(),
+        Fault::new("redis: FLUSHALL when idle, then new events", flush)
+            .alone()
+            .small_on_sqlite(),
     ]
 }
 
@@ -34,6 +38,10 @@ fn restart(round: &mut Round<'_>) -> Result<()> {
         round.mill.redis.kill()?;
         round.mill.redis.restart()?;
     }
+    // The fault lasts until everything is read in again.
+    eventually("redis to have loaded its data", LOADED, || {
+        round.redis(&["PING"]).ok()
+    })?;
     Ok(())
 }
 
