@@ -20,7 +20,7 @@ const WAITING_MAX: usize = 1_024;
 const EVENTS_PER_CALL: usize = 250;
 const BYTES_PER_CALL: usize = 1024 * 1024;
 /// Calls on their way at once: while the server works on one, the next is written.
-const CALLS_MAX: usize = 1;
+const CALLS_MAX: usize = 2;
 /// When a sender is asked to come back, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
