@@ -5,6 +5,10 @@
 //! in hand; a dependency that is down makes a stage wait and burns no attempts; a batch that fails
 //! for any other reason is taken apart until the culprit is alone.
 
+/// Every program that has a worker's life has this allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod clock;
 mod failure;
 mod health;
