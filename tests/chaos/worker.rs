@@ -89,8 +89,20 @@ impl Worker {
 
     /// Starts another in its place that will crash where it is told, as `<point>:<n>`.
     pub(crate) fn replace_armed(&mut self, crash_at: &str) -> Result<()> {
+        self.replace_armed_with(crash_at, &[])
+    }
+
+    /// [`Worker::replace_armed`], with settings of its own.
+    pub(crate) fn replace_armed_with(
+        &mut self,
+        crash_at: &str,
+        settings: &[(&str, &str)],
+    ) -> Result<()> {
         self.process.kill()?;
-        self.process = process(self.role, &self.variables, Some(crash_at))?;
+        let mut variables = self.variables.clone();
+        let own = settings.iter();
+        variables.extend(own.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.process = process(self.role, &variables, Some(crash_at))?;
         let arming = format!("armed to crash at {crash_at}");
         let armed = eventually("the worker to say that it is armed", END, || {
             let log = self.process.log();
@@ -109,10 +121,16 @@ impl Worker {
         let status = self.process.wait(END)?;
         let log = self.process.log();
         ensure!(
-            status.signal() == Some(SIGABRT) && log.contains(&format!("crashing at {crash_at}")),
+            status.signal() == Some(SIGABRT) && self.says_crashed(crash_at),
             "it did not crash at {crash_at} but ended, {status}: {log}"
         );
         Ok(())
+    }
+
+    /// Whether its log ends with its crash.
+    pub(crate) fn says_crashed(&self, crash_at: &str) -> bool {
+        let last_words = format!("crashing at {crash_at}");
+        self.process.log().contains(&last_words)
     }
 
     /// Stops in good order and starts another.

@@ -21,6 +21,13 @@ const SOON: Duration = Duration::from_secs(30);
 const LATE: Duration = Duration::from_millis(450);
 /// By what they are so late that the worker has given them up.
 const TOO_LATE: Duration = Duration::from_secs(3);
+/// Else what was delivered without arriving is taken over as if its consumer were dead.
+const LONG_LEASE_MS: &str = "60000";
+/// How long a worker may take to reach the server again and to ask what it was given.
+const RECOVERY: Duration = Duration::from_secs(10);
+/// How often that is tried, and events that last for so long.
+const TRIES: u32 = 4;
+const EVENTS_OF_TRIES: u64 = 2_000;
 /// Replies of Redis after which a worker is cut, counted from a point on.
 const SWEEP: [u64; 6] = [1, 2, 3, 4, 5, 8];
 /// From where they are counted: before a worker says to Redis what it has done.
@@ -155,7 +162,8 @@ fn crash(role: Role, point: CrashPoint, crash_at: String) -> Fault {
     let name = format!("crash: {} at {crash_at}", role.name());
     let fault = Fault::new(name, move |round| inject(round, way, role, &crash_at));
     match way {
-        Way::Requests | Way::LateReplies => fault,
+        Way::Requests => fault,
+        Way::LateReplies => fault.with_events(EVENTS_OF_TRIES),
         Way::Backlog | Way::Inheritance | Way::SlowRedis | Way::Stop => {
             fault.burst().with_events(BACKLOG)
         }
@@ -169,12 +177,9 @@ fn inject(round: &mut Round<'_>, way: Way, role: Role, crash_at: &str) -> Result
             round.send();
         }
         Way::LateReplies => {
-            round.mill.worker(role)?.replace_armed(crash_at)?;
-            round.send_part(20)?;
-            let proxy = round.mill.redis_proxy(role)?;
-            proxy.set(ProxyMode::Delay(TOO_LATE));
-            last(TOO_LATE);
-            proxy.set(ProxyMode::Pass);
+            let worker = round.mill.worker(role)?;
+            worker.replace_armed_with(crash_at, &[("LEASE_MS", LONG_LEASE_MS)])?;
+            deliver_too_late(round, role, crash_at)?;
         }
         Way::Backlog | Way::Inheritance | Way::SlowRedis | Way::Stop => {
             leave_backlog(round, way, role)?;
@@ -187,6 +192,29 @@ fn inject(round: &mut Round<'_>, way: Way, role: Role, crash_at: &str) -> Result
     round.mill.worker(role)?.wait_crashed(crash_at)?;
     round.mill.let_pass();
     round.mill.worker(role)?.replace()
+}
+
+/// The worker waits for messages when the first ones come. If its read ends at just that moment, it
+/// takes another try; so does a worker that settles, which reads nothing.
+fn deliver_too_late(round: &mut Round<'_>, role: Role, crash_at: &str) -> Result<()> {
+    round.mill.worker(role)?.wait_ready()?;
+    for _ in 0..TRIES {
+        round
+            .mill
+            .redis_proxy(role)?
+            .set(ProxyMode::Delay(TOO_LATE));
+        round.send();
+        last(TOO_LATE);
+        round.mill.let_pass();
+        let worker = round.mill.worker(role)?;
+        let crashed = eventually("a crash", RECOVERY, || {
+            worker.says_crashed(crash_at).then_some(())
+        });
+        if crashed.is_ok() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Everything is sent and waits for a worker that is not there.
