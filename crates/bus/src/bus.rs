@@ -16,7 +16,7 @@ use crate::error::BusError;
 use crate::memory::MemoryServer;
 use crate::message_id::MessageId;
 use crate::metrics;
-use crate::once::Once;
+use crate::once::{ClaimWindow, Once};
 use crate::options::SubscribeOptions;
 use crate::overview::TopicOverview;
 use crate::redis::RedisServer;
@@ -86,6 +86,34 @@ impl Bus {
             ids.extend(
                 self.server
                     .publish_once(T::INFO.name, &Messages(chunk), claims)
+                    .await?,
+            );
+        }
+        metrics::published(T::INFO.name, ids.iter().flatten().count());
+        Ok(ids)
+    }
+
+    /// Appends each message whose name nobody has claimed, and claims it, in one atomic step; `None`
+    /// for a message whose name was claimed. Repeating the call after a failure is harmless.
+    ///
+    /// It costs the server much less than [`Bus::publish_once`], and is for topics whose readers drop
+    /// repeats: of two calls at the same moment both may append, and only one is told so.
+    pub async fn publish_new<T: Topic>(
+        &self,
+        messages: &[T::Message],
+        names: &[String],
+        window: ClaimWindow,
+    ) -> Result<Vec<Option<MessageId>>, BusError> {
+        let mut ids = Vec::with_capacity(messages.len());
+        for (chunk, names) in messages
+            .chunks(PUBLISH_CHUNK)
+            .zip(names.chunks(PUBLISH_CHUNK))
+        {
+            let messages = Messages(chunk);
+            let claims = (names, window);
+            ids.extend(
+                self.server
+                    .publish_new(T::INFO.name, &messages, claims)
                     .await?,
             );
         }

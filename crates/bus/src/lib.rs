@@ -38,7 +38,7 @@ pub use dead_letter::{DeadLetter, Redriven};
 pub use error::BusError;
 pub use member::DeliveryBatch;
 pub use message_id::{InvalidMessageId, MessageId};
-pub use once::{Once, OnceRule};
+pub use once::{ClaimWindow, Once, OnceRule};
 pub use operating::PendingMessage;
 pub use options::SubscribeOptions;
 pub use overview::{Count, GroupOverview, TopicOverview};

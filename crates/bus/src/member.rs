@@ -75,6 +75,9 @@ impl Member {
         metrics::count(metrics::DONE, topic, group, settled.done);
         metrics::count(metrics::RETRIED, topic, group, settled.retried);
         metrics::count(metrics::DEAD, topic, group, settled.dead);
+        let outputs = u64::try_from(settlement.outputs.len()).unwrap_or(u64::MAX);
+        let withheld = outputs.saturating_sub(settled.published);
+        metrics::count(metrics::WITHHELD, topic, group, withheld);
         Ok(settled)
     }
 

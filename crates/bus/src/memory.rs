@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use self::state::State;
 use crate::error::BusError;
 use crate::message_id::MessageId;
-use crate::once::Once;
+use crate::once::{ClaimWindow, Once, OnceRule};
 use crate::overview::TopicOverview;
 use crate::server::{
     Claim, Claimed, Encoded, Fresh, Membership, Opened, Pending, PendingQuery, Reader, Risk,
@@ -124,6 +124,22 @@ impl Server for MemoryServer {
         });
         self.shared.published.notify_waiters();
         Ok(ids)
+    }
+
+    async fn publish_new(
+        &self,
+        topic: &str,
+        messages: &dyn Encoded,
+        (names, window): (&[String], ClaimWindow),
+    ) -> Result<Vec<Option<MessageId>>, BusError> {
+        let claim = |name: &String| Once {
+            key: name.clone(),
+            claimant: window.claimant,
+            window: window.length,
+            rule: OnceRule::Unclaimed,
+        };
+        let claims: Vec<Once> = names.iter().map(claim).collect();
+        self.publish_once(topic, messages, &claims).await
     }
 
     async fn open_group(&self, topic: &str, group: &str) -> Result<Opened, BusError> {

@@ -17,6 +17,9 @@ pub const DEAD: &str = "millrace_bus_dead_total";
 pub const REDRIVEN: &str = "millrace_bus_redriven_total";
 /// Dead letters removed for good by somebody; counter; `topic`.
 pub const DISCARDED: &str = "millrace_bus_discarded_total";
+/// Outputs that were not published, because their cause had been settled or their claim was taken:
+/// repeats that went no further; counter.
+pub const WITHHELD: &str = "millrace_bus_outputs_withheld_total";
 /// Messages taken over after a failure, a crash or a stall; counter.
 pub const CLAIMED: &str = "millrace_bus_claimed_total";
 /// Messages that were delivered to nobody and found again; counter.

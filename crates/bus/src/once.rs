@@ -24,3 +24,12 @@ pub struct Once {
     /// When it succeeds.
     pub rule: OnceRule,
 }
+
+/// Who claims names, and for how long; see [`Bus::publish_new`](crate::Bus::publish_new).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimWindow {
+    /// Who claims them.
+    pub claimant: &'static str,
+    /// How long the claims are remembered at least.
+    pub length: Duration,
+}

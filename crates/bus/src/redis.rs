@@ -3,6 +3,7 @@
 mod claims;
 mod inspect;
 mod operating;
+mod publish_new;
 mod reply;
 mod scripts;
 mod settle;
@@ -18,7 +19,7 @@ use redis_link::{Cmd, Durability, Link, Pipeline, Value, cmd, pipe};
 use self::claims::{ClaimKinds, Texts, kind_of};
 use crate::error::BusError;
 use crate::message_id::MessageId;
-use crate::once::Once;
+use crate::once::{ClaimWindow, Once};
 use crate::overview::TopicOverview;
 use crate::server::{
     Claim, Claimed, Encoded, Fresh, Membership, Opened, Pending, PendingQuery, RETRYING, Reader,
@@ -129,6 +130,15 @@ impl Server for RedisServer {
             .into_iter()
             .map(reply::optional_message_id)
             .collect()
+    }
+
+    async fn publish_new(
+        &self,
+        topic: &str,
+        messages: &dyn Encoded,
+        claims: (&[String], ClaimWindow),
+    ) -> Result<Vec<Option<MessageId>>, BusError> {
+        publish_new::publish_new(&self.link, topic, messages, claims).await
     }
 
     async fn open_group(&self, topic: &str, group: &str) -> Result<Opened, BusError> {

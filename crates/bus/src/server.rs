@@ -9,7 +9,7 @@ use common::{FieldSink, RawFields};
 use crate::error::BusError;
 use crate::first_id;
 use crate::message_id::MessageId;
-use crate::once::Once;
+use crate::once::{ClaimWindow, Once};
 use crate::operating::Operating;
 use crate::overview::TopicOverview;
 use crate::settlement::{Settled, Settlement};
@@ -158,6 +158,15 @@ pub(crate) trait Server: Operating {
         topic: &str,
         messages: &dyn Encoded,
         claims: &[Once],
+    ) -> Result<Vec<Option<MessageId>>, BusError>;
+
+    /// Appends each message whose name nobody has claimed, and claims it; `None` for others. Of two
+    /// calls at the same moment both may append, and only one is told so.
+    async fn publish_new(
+        &self,
+        topic: &str,
+        messages: &dyn Encoded,
+        claims: (&[String], ClaimWindow),
     ) -> Result<Vec<Option<MessageId>>, BusError>;
 
     /// Creates the group where it is missing, at the position it had.

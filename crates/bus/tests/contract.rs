@@ -47,6 +47,8 @@ mod operating;
 mod outputs;
 #[path = "contract/overview.rs"]
 mod overview;
+#[path = "contract/publish_new.rs"]
+mod publish_new;
 #[path = "contract/publishing.rs"]
 mod publishing;
 #[path = "contract/redriving.rs"]

@@ -20,6 +20,8 @@ mod healing;
 mod letters;
 #[path = "redis_traps/pending.rs"]
 mod pending;
+#[path = "redis_traps/publish_new.rs"]
+mod publish_new;
 #[path = "redis_traps/reading.rs"]
 mod reading;
 #[path = "redis_traps/scripts.rs"]

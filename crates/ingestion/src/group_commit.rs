@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bus::{Bus, BusError, Once, OnceRule};
+use bus::{Bus, BusError, ClaimWindow};
 use common::keys::EventSeenKey;
 use common::messages::RawEvent;
 use common::topics::EventsRaw;
@@ -20,7 +20,7 @@ const WAITING_MAX: usize = 1_024;
 const EVENTS_PER_CALL: usize = 250;
 const BYTES_PER_CALL: usize = 1024 * 1024;
 /// Calls on their way at once: while the server works on one, the next is written.
-const CALLS_MAX: usize = 2;
+const CALLS_MAX: usize = 4;
 /// When a sender is asked to come back, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
@@ -165,22 +165,24 @@ impl GroupCommit {
     }
 
     async fn publish(&self, events: &[RawEvent]) -> Result<Vec<bool>, BusError> {
-        let claims: Vec<Once> = events.iter().map(|event| self.claim(event)).collect();
+        let names: Vec<String> = events.iter().map(name_of).collect();
+        let window = ClaimWindow {
+            claimant: CLAIMANT,
+            length: self.dedup_window,
+        };
         reached(CrashPoint::IngestionPublishing);
-        let ids = self.bus.publish_once::<EventsRaw>(events, &claims).await?;
+        // The normaliser drops what two processes took at the same moment.
+        let published = self.bus.publish_new::<EventsRaw>(events, &names, window);
+        let ids = published.await?;
         reached(CrashPoint::IngestionPublished);
         Ok(ids.iter().map(Option::is_some).collect())
     }
+}
 
-    fn claim(&self, event: &RawEvent) -> Once {
-        let (brand_id, event_id) = (event.brand_id.clone(), event.event_id);
-        Once {
-            key: EventSeenKey { brand_id, event_id }.to_string(),
-            claimant: CLAIMANT,
-            window: self.dedup_window,
-            rule: OnceRule::Unclaimed,
-        }
-    }
+/// What is claimed when an event is accepted.
+fn name_of(event: &RawEvent) -> String {
+    let (brand_id, event_id) = (event.brand_id.clone(), event.event_id);
+    EventSeenKey { brand_id, event_id }.to_string()
 }
 
 fn reply(to: oneshot::Sender<Answer>, answer: Answer) {

@@ -4,7 +4,7 @@ use common::Unavailable;
 use redis::{ErrorKind, RedisError};
 
 /// Codes by which a server says that it cannot work now, whatever the command.
-const UNAVAILABLE_CODES: [&str; 9] = [
+const UNAVAILABLE_CODES: [&str; 10] = [
     "LOADING",
     "BUSY",
     "READONLY",
@@ -14,6 +14,8 @@ const UNAVAILABLE_CODES: [&str; 9] = [
     "OOM",
     "MISCONF",
     "NOREPLICAS",
+    // Of a transaction whose commands were refused before they ran, as when the memory is full.
+    "EXECABORT",
 ];
 
 /// A command that gave no result.

@@ -14,7 +14,7 @@ mod status;
 
 pub use durability::Durability;
 pub use error::{InvalidServer, LinkError};
-pub use link::{Link, Script};
+pub use link::{Link, Replies, Script};
 pub use redis::{Cmd, Pipeline, Value, cmd, pipe};
 pub use servers::{RedisServers, Role};
 pub use status::ServerStatus;

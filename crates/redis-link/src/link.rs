@@ -57,6 +57,11 @@ impl fmt::Debug for Script {
     }
 }
 
+/// The reply to each command of several.
+pub type Replies = Vec<Result<Value, LinkError>>;
+
+type Unsorted = Vec<Result<Value, RedisError>>;
+
 /// A handle on one connection; clones share it. A blocking command holds up every command behind
 /// it, so a blocking reader opens a link of its own.
 #[derive(Clone)]
@@ -130,24 +135,50 @@ impl Link {
     }
 
     /// Sends several commands at once; one refused command does not stop the others.
-    pub async fn send_all(
-        &self,
-        commands: &Pipeline,
-    ) -> Result<Vec<Result<Value, LinkError>>, LinkError> {
+    pub async fn send_all(&self, commands: &Pipeline) -> Result<Replies, LinkError> {
         let (mut connection, generation) = self.connection().await?;
         let result = connection
             .send_packed_commands(commands, 0, commands.len())
             .await;
-        let replies: Result<Vec<_>, RedisError> =
+        let replies: Result<Unsorted, RedisError> =
             result.map(|values| values.into_iter().map(Value::extract_error).collect());
+        self.sort(generation, replies, "a pipeline").await
+    }
+
+    /// Learns from replies, and sorts their errors.
+    async fn sort(
+        &self,
+        generation: u64,
+        replies: Result<Unsorted, RedisError>,
+        what: &str,
+    ) -> Result<Replies, LinkError> {
         let first_error = match &replies {
             Ok(replies) => replies.iter().find_map(|reply| reply.as_ref().err()),
             Err(error) => Some(error),
         };
         self.observe(generation, first_error).await;
-        let sort = |error: RedisError| LinkError::of("a pipeline".to_owned(), &error);
+        let sort = |error: RedisError| LinkError::of(what.to_owned(), &error);
         let each = |reply: Result<Value, RedisError>| reply.map_err(sort);
         Ok(replies.map_err(sort)?.into_iter().map(each).collect())
+    }
+
+    /// Sends the commands of an atomic pipeline as one transaction: all are run, or none. A command
+    /// that is refused while it runs does not stop the others.
+    pub async fn send_transaction(&self, commands: &Pipeline) -> Result<Replies, LinkError> {
+        let (mut connection, generation) = self.connection().await?;
+        // Before the reply of EXEC come those of MULTI and of each command: that it is queued.
+        let result = connection
+            .send_packed_commands(commands, commands.len() + 1, 1)
+            .await;
+        reached(CrashPoint::RedisReplied);
+        let replies = result.map(|mut replies| replies.pop().unwrap_or_default());
+        let replies = replies.and_then(|exec| match exec {
+            Value::Array(replies) => Ok(replies),
+            other => other.extract_error().map(|_| Vec::new()),
+        });
+        let replies: Result<Unsorted, RedisError> =
+            replies.map(|values| values.into_iter().map(Value::extract_error).collect());
+        self.sort(generation, replies, "a transaction").await
     }
 
     /// Runs a script; `command` is [`Script::command`] with its keys and arguments. A server that

@@ -21,6 +21,8 @@ scripts! {
     OPEN_GROUP = "lua/open_group.lua";
     /// Claims and appends.
     PUBLISH_ONCE = "lua/claims.lua", "lua/publish_once.lua";
+    /// Says which names nobody has claimed.
+    UNCLAIMED = "lua/unclaimed.lua";
     /// Acknowledges.
     FINISH = "lua/finish.lua";
     /// Acknowledges and appends what the messages caused.
