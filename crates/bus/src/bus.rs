@@ -93,11 +93,13 @@ impl Bus {
         Ok(ids)
     }
 
-    /// Appends each message whose name nobody has claimed, and claims it, in one atomic step; `None`
-    /// for a message whose name was claimed. Repeating the call after a failure is harmless.
+    /// Appends each message whose name nobody has claimed, and claims it; `None` for a message whose
+    /// name was claimed. What is claimed is appended, and repeating the call after a failure is
+    /// harmless.
     ///
-    /// It costs the server much less than [`Bus::publish_once`], and is for topics whose readers drop
-    /// repeats: of two calls at the same moment both may append, and only one is told so.
+    /// It costs the server much less than [`Bus::publish_once`], and is for topics whose readers claim
+    /// what they pass on, under the same name: of two calls at the same moment both may append, and
+    /// only one is told so.
     pub async fn publish_new<T: Topic>(
         &self,
         messages: &[T::Message],

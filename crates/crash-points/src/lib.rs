@@ -36,9 +36,9 @@ macro_rules! crash_points {
 }
 
 crash_points! {
-    /// The events of a request are about to be published.
+    /// The events of some requests are about to be published.
     IngestionPublishing = "ingestion.publishing";
-    /// The events of a request are published; it is not answered.
+    /// The events of some requests are published, and none is answered.
     IngestionPublished = "ingestion.published";
     /// Redis has answered some command. Counting its passages from another point on cuts between any
     /// two commands, whatever they are.

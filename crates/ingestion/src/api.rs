@@ -135,7 +135,9 @@ async fn accept(State(api): State<Arc<Api>>, request: Request) -> Result<Respons
             Err(refused) => results.push(refused_answer(refused)),
         }
     }
-    let are_new = api.publisher.publish(events).await?;
+    let body_bytes = bytes.len();
+    drop(bytes);
+    let are_new = api.publisher.publish(events, body_bytes).await?;
     let accepted = results
         .iter_mut()
         .filter(|answer| answer.status == Status::Accepted);

@@ -1,6 +1,7 @@
 //! Publishes the events of many requests together: while one call is on its way to the bus, the next
 //! requests gather. One request alone does not wait, and a hundred cost little more than one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Bus, BusError, ClaimWindow};
@@ -9,13 +10,16 @@ use common::messages::RawEvent;
 use common::topics::EventsRaw;
 use crash_points::{CrashPoint, reached};
 use futures_util::future::join_all;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use worker::http::Problem;
 
 /// Who claims an event when it is accepted.
 const CLAIMANT: &str = "ingestion";
-/// Requests that wait for the call on its way; more wait at their connections.
+/// Requests that wait for the calls on their way; more wait at their connections.
 const WAITING_MAX: usize = 1_024;
+/// Bytes of requests that are not answered; what is more is turned away. Room for many a large body,
+/// far from what a machine has.
+const UNANSWERED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// No more requests join a call that has so many events or bytes; the last one may exceed them.
 const EVENTS_PER_CALL: usize = 250;
 const BYTES_PER_CALL: usize = 1024 * 1024;
@@ -31,13 +35,17 @@ type Answer = Result<Vec<bool>, Problem>;
 #[derive(Debug)]
 struct Request {
     events: Vec<RawEvent>,
+    bytes: usize,
     answer: oneshot::Sender<Answer>,
+    /// Given back when the request is answered, whether or not its sender is still there.
+    _room: OwnedSemaphorePermit,
 }
 
 /// Where requests hand in their events. Clones hand in at the same place.
 #[derive(Debug, Clone)]
 pub(crate) struct Publisher {
     requests: mpsc::Sender<Request>,
+    room: Arc<Semaphore>,
 }
 
 /// Makes the calls. It must run as a task; it ends when every [`Publisher`] is gone.
@@ -56,17 +64,37 @@ pub(crate) fn group_commit(bus: Bus, dedup_window: Duration) -> (Publisher, Grou
         dedup_window,
         requests: Mutex::new(receiver),
     };
-    (Publisher { requests: sender }, group_commit)
+    let publisher = Publisher {
+        requests: sender,
+        room: Arc::new(Semaphore::new(UNANSWERED_BYTES_MAX)),
+    };
+    (publisher, group_commit)
 }
 
 impl Publisher {
-    /// Claims and publishes each event in one atomic step; gives for each whether it is new.
-    pub(crate) async fn publish(&self, events: Vec<RawEvent>) -> Answer {
+    /// Claims and publishes the events of a body of so many bytes; gives for each whether it is new.
+    pub(crate) async fn publish(&self, events: Vec<RawEvent>, bytes: usize) -> Answer {
         if events.is_empty() {
             return Ok(Vec::new());
         }
+        let room = u32::try_from(bytes)
+            .ok()
+            .and_then(|bytes| Arc::clone(&self.room).try_acquire_many_owned(bytes).ok());
+        let Some(room) = room else {
+            let detail = "too many requests wait for the event store; send the same request again";
+            return Err(Problem::unavailable(
+                "overloaded",
+                detail,
+                RETRY_AFTER_SECONDS,
+            ));
+        };
         let (answer, answered) = oneshot::channel();
-        let request = Request { events, answer };
+        let request = Request {
+            events,
+            bytes,
+            answer,
+            _room: room,
+        };
         let sent = self.requests.send(request).await.is_ok();
         match answered.await {
             Ok(answer) if sent => answer,
@@ -99,68 +127,58 @@ impl GroupCommit {
     async fn gather(&self) -> Option<Vec<Request>> {
         let mut requests = self.requests.lock().await;
         let first = requests.recv().await?;
-        let size = |request: &Request| {
-            let bytes: usize = request
-                .events
-                .iter()
-                .map(|event| event.payload.0.len())
-                .sum();
-            (request.events.len(), bytes)
-        };
-        let (mut events, mut bytes) = size(&first);
+        let (mut events, mut bytes) = (first.events.len(), first.bytes);
         let mut group = vec![first];
         while events < EVENTS_PER_CALL
             && bytes < BYTES_PER_CALL
             && let Ok(next) = requests.try_recv()
         {
-            let (more_events, more_bytes) = size(&next);
-            events += more_events;
-            bytes += more_bytes;
+            events += next.events.len();
+            bytes += next.bytes;
             group.push(next);
         }
         Some(group)
     }
 
-    async fn commit(&self, group: Vec<Request>) {
+    async fn commit(&self, mut group: Vec<Request>) {
         let counts: Vec<usize> = group.iter().map(|request| request.events.len()).collect();
-        let (answers, events): (Vec<_>, Vec<_>) = group
-            .into_iter()
-            .map(|request| (request.answer, request.events))
-            .unzip();
-        let mut all: Vec<RawEvent> = events.into_iter().flatten().collect();
+        let events = group
+            .iter_mut()
+            .map(|request| std::mem::take(&mut request.events));
+        let mut all: Vec<RawEvent> = events.flatten().collect();
         match self.publish(&all).await {
             Ok(mut are_new) => {
-                for (answer, count) in answers.into_iter().zip(counts) {
+                for (request, count) in group.into_iter().zip(counts) {
                     let rest = are_new.split_off(count.min(are_new.len()));
-                    reply(answer, Ok(std::mem::replace(&mut are_new, rest)));
+                    reply(request, Ok(std::mem::replace(&mut are_new, rest)));
                 }
             }
             // The server is away: whoever waits would only wait for the same.
             Err(error) if error.is_unavailable() => {
                 let problem = problem_of(&error);
                 self.turn_away(&problem);
-                for answer in answers {
-                    reply(answer, Err(problem.clone()));
+                for request in group {
+                    reply(request, Err(problem.clone()));
                 }
             }
             // One request may be to blame, and the others must not suffer for it.
             Err(_) => {
-                for (answer, count) in answers.into_iter().zip(counts) {
+                for (request, count) in group.into_iter().zip(counts) {
                     let rest = all.split_off(count.min(all.len()));
                     let events = std::mem::replace(&mut all, rest);
                     let published = self.publish(&events).await;
-                    reply(answer, published.map_err(|error| problem_of(&error)));
+                    reply(request, published.map_err(|error| problem_of(&error)));
                 }
             }
         }
     }
 
-    /// Answers those that wait; if the other call is gathering, nobody does.
+    /// Answers those that wait; while another call is gathering, nobody does.
     fn turn_away(&self, problem: &Problem) {
         while let Ok(mut requests) = self.requests.try_lock()
             && let Ok(request) = requests.try_recv()
         {
-            reply(request.answer, Err(problem.clone()));
+            reply(request, Err(problem.clone()));
         }
     }
 
@@ -185,9 +203,9 @@ fn name_of(event: &RawEvent) -> String {
     EventSeenKey { brand_id, event_id }.to_string()
 }
 
-fn reply(to: oneshot::Sender<Answer>, answer: Answer) {
+fn reply(to: Request, answer: Answer) {
     // The sender may have hung up; its events are as safe as anybody's.
-    to.send(answer).ok();
+    to.answer.send(answer).ok();
 }
 
 fn problem_of(error: &BusError) -> Problem {
@@ -201,5 +219,80 @@ fn problem_of(error: &BusError) -> Problem {
             let detail = "the event store refused the events; send the same request again later";
             Problem::unavailable("store_refused", detail, RETRY_AFTER_SECONDS)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::messages::JsonText;
+    use common::topics::Topic as _;
+    use common::{BrandId, EventId, EventType};
+    use uuid::Uuid;
+    use worker::SystemClock;
+
+    use super::*;
+
+    fn event(number: u128) -> RawEvent {
+        RawEvent {
+            event_id: EventId(Uuid::from_u128(number)),
+            brand_id: BrandId::new("shop").expect("a brand"),
+            event_type: EventType::new("page_view").expect("a type"),
+            payload: JsonText("{}".to_owned()),
+            timestamp: "2026-11-20T12:00:00.000Z".to_owned(),
+            identifiers: None,
+            client_event_id: None,
+            original_timestamp: None,
+            traceparent: None,
+            extra: Vec::new(),
+        }
+    }
+
+    fn both_ends() -> (Bus, Publisher, GroupCommit) {
+        let bus = Bus::in_memory(Arc::new(SystemClock));
+        let (publisher, group_commit) = group_commit(bus.clone(), Duration::from_hours(1));
+        (bus, publisher, group_commit)
+    }
+
+    #[tokio::test]
+    async fn each_request_is_told_of_its_own_events() {
+        let (bus, publisher, group_commit) = both_ends();
+        let requests = (0..100_u128).map(|number| {
+            let publisher = publisher.clone();
+            // Every event is in two requests, and in one of them it comes first.
+            async move {
+                let events = vec![event(number), event(number + 1)];
+                publisher.publish(events, 100).await.expect("published")
+            }
+        });
+        let answers = join_all(requests);
+        drop(publisher);
+        let (answers, ended) = tokio::join!(answers, group_commit.run());
+        ended.expect("it ends with its senders");
+        assert!(answers.iter().all(|are_new| are_new.len() == 2));
+        let new = answers.concat().iter().filter(|is_new| **is_new).count();
+        assert_eq!(new, 101);
+        let stored = bus.range(EventsRaw::INFO.name, bus::MessageId::ZERO, 1_000);
+        assert_eq!(stored.await.expect("the stream").len(), 101);
+    }
+
+    #[tokio::test]
+    async fn what_there_is_no_room_for_is_turned_away_and_room_comes_back() {
+        let (_, publisher, group_commit) = both_ends();
+        let large = publisher.publish(vec![event(1)], UNANSWERED_BYTES_MAX);
+        let larger = publisher.publish(vec![event(2)], 1);
+        let (large, larger, after) = {
+            let publisher = publisher.clone();
+            let ends = async {
+                let (large, larger) = tokio::join!(large, larger);
+                (large, larger, publisher.publish(vec![event(3)], 1).await)
+            };
+            tokio::select! {
+                answers = ends => answers,
+                _ = group_commit.run() => unreachable!("it has senders"),
+            }
+        };
+        assert_eq!(large, Ok(vec![true]));
+        assert_eq!(larger.expect_err("no room").code, "overloaded");
+        assert_eq!(after, Ok(vec![true]));
     }
 }

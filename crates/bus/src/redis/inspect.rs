@@ -14,7 +14,7 @@ use crate::overview::{Count, GroupOverview, TopicOverview};
 use crate::server::RETRYING;
 
 /// Entries that are counted one by one when Redis does not know the lag.
-const COUNTED_MAX: u64 = 10_000;
+const COUNTED_MAX: u64 = 1_000;
 
 pub(super) async fn trim(link: &Link, topic: &TopicInfo) -> Result<u64, BusError> {
     let mut command = scripts::TRIM.command(2 + topic.groups.len());

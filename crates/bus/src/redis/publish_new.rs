@@ -1,12 +1,13 @@
 //! Publishing what nobody has claimed, in two steps: one asks, and one transaction appends and
 //! claims. A script that does both in one step costs the server half as much again, because Lua
-//! passes every text on. The price: two calls that ask at the same moment may both append. The
-//! transaction tells which of them was first.
+//! passes every text on. The price: two calls that ask at the same moment may both append. A claim is
+//! never written over, whoever made it meanwhile, so it tells which of them was first, and a reader
+//! that claims what it passes on lets one through.
 
 use std::collections::HashSet;
 
 use common::keys::ClaimsKey;
-use redis_link::{Link, Pipeline, Replies, Value, cmd, pipe};
+use redis_link::{Link, Replies, Value, cmd, pipe};
 
 use super::{PipelineSink, millis, reply, scripts};
 use crate::error::BusError;
@@ -45,30 +46,63 @@ pub(super) async fn publish_new(
     }
     let mut pipeline = pipe();
     pipeline.atomic();
-    // Who claimed since the look-up.
-    pipeline.cmd("HMGET").arg(&claims.key).arg(&new);
-    for number in &numbers {
+    for (number, name) in numbers.iter().zip(&new) {
         pipeline.cmd("XADD").arg(topic).arg("*");
         messages.encode(*number, &mut PipelineSink(&mut pipeline));
+        pipeline.cmd("HSETNX").arg(&claims.key).arg(name);
+        pipeline.arg(window.claimant);
     }
-    claim(&mut pipeline, &claims, &new, window);
-    let replies = link.send_transaction(&pipeline).await?;
-    let published = match appended(replies, new.len()) {
-        Ok(published) => published,
-        Err(error) => {
-            // What was refused must not count as published when it is sent again.
-            let mut command = cmd("HDEL");
-            command.arg(&claims.key).arg(&new);
-            link.send(&command).await?;
-            return Err(error);
-        }
-    };
-    for (number, id) in numbers.into_iter().zip(published) {
+    pipeline.cmd("PEXPIREAT").arg(&claims.key);
+    pipeline.arg(&claims.expires_at);
+    let outcomes = outcomes(link.send_transaction(&pipeline).await?, new.len())?;
+    give_up_vain_claims(link, &claims.key, new.iter().zip(&outcomes)).await?;
+    for (number, outcome) in numbers.into_iter().zip(outcomes) {
+        let id = outcome.appended?;
         if let Some(place) = ids.get_mut(number) {
-            *place = id;
+            *place = outcome.is_first.then_some(id);
         }
     }
     Ok(ids)
+}
+
+/// What became of one message.
+struct Outcome {
+    appended: Result<MessageId, BusError>,
+    /// Whether nobody had claimed since the look-up.
+    is_first: bool,
+}
+
+/// A message without an outcome must not count as one that was published before.
+fn outcomes(replies: Replies, messages: usize) -> Result<Vec<Outcome>, BusError> {
+    let mut replies = replies.into_iter();
+    let mut outcomes = Vec::with_capacity(messages);
+    while outcomes.len() < messages
+        && let (Some(id), Some(claimed)) = (replies.next(), replies.next())
+    {
+        outcomes.push(Outcome {
+            appended: id.map_err(BusError::from).and_then(reply::message_id),
+            is_first: reply::number(claimed?)? == 1,
+        });
+    }
+    if outcomes.len() < messages {
+        return Err(reply::unexpected("a transaction", &[]));
+    }
+    replies.try_for_each(|reply| reply.map(drop))?;
+    Ok(outcomes)
+}
+
+/// A message that the stream refused must not count as published when it is sent again.
+async fn give_up_vain_claims<'a>(
+    link: &Link,
+    key: &str,
+    outcomes: impl Iterator<Item = (&'a &'a String, &'a Outcome)>,
+) -> Result<(), BusError> {
+    let vain = outcomes.filter(|(_, outcome)| outcome.is_first && outcome.appended.is_err());
+    let vain: Vec<&String> = vain.map(|(name, _)| *name).collect();
+    if !vain.is_empty() {
+        link.send(cmd("HDEL").arg(key).arg(&vain)).await?;
+    }
+    Ok(())
 }
 
 async fn look_up(
@@ -99,26 +133,4 @@ async fn look_up(
             .map(|byte| byte == b'1')
             .collect(),
     })
-}
-
-fn claim(pipeline: &mut Pipeline, claims: &Claims, names: &[&String], window: ClaimWindow) {
-    pipeline.cmd("HSET").arg(&claims.key);
-    for name in names {
-        pipeline.arg(name).arg(window.claimant);
-    }
-    pipeline.cmd("PEXPIREAT").arg(&claims.key);
-    pipeline.arg(&claims.expires_at);
-}
-
-/// The ids of what was appended; `None` where somebody else had claimed since the look-up.
-fn appended(replies: Replies, count: usize) -> Result<Vec<Option<MessageId>>, BusError> {
-    let mut replies = replies.into_iter();
-    let holders = reply::array(replies.next().transpose()?.unwrap_or_default())?;
-    let mut ids = Vec::with_capacity(count);
-    for (holder, id) in holders.into_iter().zip(replies.by_ref().take(count)) {
-        let id = reply::message_id(id?)?;
-        ids.push((holder == Value::Nil).then_some(id));
-    }
-    replies.try_for_each(|reply| reply.map(drop))?;
-    Ok(ids)
 }

@@ -1,12 +1,15 @@
 //! Publishing what nobody has claimed, when the server cannot do it.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use bus::{BusError, ClaimWindow, MessageId};
+use bus::{Bus, BusError, ClaimWindow, MessageId, Once, OnceRule};
 use common::Topic as _;
+use testkit::servers::{FaultProxy, ProxyMode, eventually_async};
 
 use crate::bench::Bench;
-use crate::notes::{Notes, notes};
-use crate::readers::LONG;
+use crate::notes::{Notes, ShortNotes, notes};
+use crate::readers::{LONG, SOON};
 
 const WINDOW: ClaimWindow = ClaimWindow {
     claimant: "tester",
@@ -58,5 +61,66 @@ async fn a_stream_that_takes_nothing_leaves_no_claims() -> Result<()> {
     assert!(publish(&bench, 3).await.is_err());
     bench.cli(&["DEL", Notes::INFO.name])?;
     assert!(publish(&bench, 3).await?.iter().all(Option::is_some));
+    Ok(())
+}
+
+/// Whether a stage may pass on what was published under the name, once for each stage.
+async fn passes_on(bus: &Bus, name: &str) -> Result<bool, BusError> {
+    let once = Once {
+        key: name.to_owned(),
+        claimant: "next stage",
+        window: LONG,
+        rule: OnceRule::OtherClaimant,
+    };
+    let ids = bus
+        .publish_once::<ShortNotes>(&notes(0..1), &[once])
+        .await?;
+    Ok(ids.iter().all(Option::is_some))
+}
+
+/// How often scripts were run.
+fn scripts_run(bench: &Bench) -> Option<String> {
+    let stats = bench.cli(&["INFO", "commandstats"]).ok()?;
+    let line = stats
+        .lines()
+        .find(|line| line.starts_with("cmdstat_evalsha:"))?;
+    line.split(',').next().map(str::to_owned)
+}
+
+/// A sender that is slow between its look-up and its transaction appends what another has published
+/// and the next stage has passed on meanwhile. Remedy: its claim is not written over the other's, so
+/// the next stage drops the second copy.
+#[tokio::test]
+async fn a_late_transaction_does_not_erase_the_claim_of_the_next_stage() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    let proxy = FaultProxy::start(&bench.server.address())?;
+    let slow = Bus::on_redis(&format!("redis://{}", proxy.address()), SOON)?;
+    let (name, warm) = ("test:new:late".to_owned(), "test:new:warm".to_owned());
+    slow.publish_new::<Notes>(&notes(0..1), &[warm], WINDOW)
+        .await?;
+    proxy.set(ProxyMode::Delay(Duration::from_secs(1)));
+    let before = scripts_run(&bench);
+    let (messages, names) = (notes(1..2), [name.clone()]);
+    let late = slow.publish_new::<Notes>(&messages, &names, WINDOW);
+    let meanwhile = async {
+        let looked_up = eventually_async("the look-up of the slow sender", SOON, async || {
+            (scripts_run(&bench) != before).then_some(())
+        });
+        looked_up.await?;
+        let fast = bench.bus.publish_new::<Notes>(&messages, &names, WINDOW);
+        let is_first = fast.await?.iter().all(Option::is_some);
+        anyhow::Ok((is_first, passes_on(&bench.bus, &name).await?))
+    };
+    let (late, meanwhile) = tokio::join!(late, meanwhile);
+    assert_eq!(meanwhile?, (true, true));
+    assert_eq!(late?, [None], "it is told that it was not the first");
+    let stored = bench.bus.range(Notes::INFO.name, MessageId::ZERO, 10);
+    assert_eq!(stored.await?.len(), 3, "both were appended");
+    assert!(
+        !passes_on(&bench.bus, &name).await?,
+        "the second copy goes no further"
+    );
     Ok(())
 }

@@ -47,7 +47,7 @@ for name, group in pairs(groups) do
   -- believed when it agrees with what is known to be settled; else it is counted and put right.
   local wrong = group['lag'] and state_keys[name] and group['lag'] ~= unsettled
   local lag, exact = undelivered_of(delivered, first, not wrong and group['lag'])
-  if wrong and exact == 1 then
+  if wrong and exact == 1 and lag ~= group['lag'] then
     local read = text_of(info['entries-added'] - lag)
     redis.call('XGROUP', 'SETID', stream, name, delivered, 'ENTRIESREAD', read)
   end
