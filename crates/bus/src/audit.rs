@@ -52,12 +52,22 @@ impl GroupAudit {
     pub fn is_balanced(&self) -> bool {
         self.difference == 0 || !self.exact
     }
+
+    /// Whether everything is counted, and nothing is missing and nothing is too much.
+    pub fn is_proven(&self) -> bool {
+        self.difference == 0 && self.exact
+    }
 }
 
 impl TopicAudit {
     /// Whether every message and every letter is accounted for, as far as it is counted.
     pub fn is_balanced(&self) -> bool {
         self.dead_letters_difference == 0 && self.groups.iter().all(GroupAudit::is_balanced)
+    }
+
+    /// Whether everything is counted, and every message and every letter is accounted for.
+    pub fn is_proven(&self) -> bool {
+        self.dead_letters_difference == 0 && self.groups.iter().all(GroupAudit::is_proven)
     }
 }
 
@@ -150,6 +160,7 @@ mod tests {
             let differences: Vec<i64> = audit.groups.iter().map(|g| g.difference).collect();
             assert_eq!(differences, [expected]);
             assert_eq!(audit.is_balanced(), expected == 0);
+            assert_eq!(audit.is_proven(), expected == 0);
         }
     }
 
@@ -161,9 +172,14 @@ mod tests {
         };
         let mut estimated = group(4, 0, 0);
         estimated.undelivered.exact = false;
-        let audit = topic(10, vec![uncounted, estimated]).audit();
-        assert!(audit.groups.iter().all(|group| !group.exact));
-        assert!(audit.is_balanced());
+        for unknown in [uncounted, estimated] {
+            // The difference is 0 in both: what is not counted is inferred from the equation.
+            let audit = topic(7, vec![unknown, group(4, 0, 0)]).audit();
+            let exact: Vec<bool> = audit.groups.iter().map(|group| group.exact).collect();
+            let proven: Vec<bool> = audit.groups.iter().map(GroupAudit::is_proven).collect();
+            assert_eq!((exact, proven), (vec![false, true], vec![false, true]));
+            assert!(audit.is_balanced() && !audit.is_proven());
+        }
     }
 
     #[test]
@@ -177,6 +193,7 @@ mod tests {
             ..topic(14, vec![group(0, 4, 7)])
         };
         assert!(letters(5).audit().is_balanced());
+        assert!(letters(5).audit().is_proven() && !letters(4).audit().is_proven());
         assert_eq!(letters(4).audit().dead_letters_difference, 1);
         assert_eq!(letters(7).audit().dead_letters_difference, -2);
         assert!(!letters(7).audit().is_balanced());

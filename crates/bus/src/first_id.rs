@@ -13,14 +13,19 @@ pub(crate) fn read(text: &[u8]) -> Option<MessageId> {
     (id.to_string() == text).then_some(id)
 }
 
-/// Takes the first id off the end of a message's fields, where redriving put it. Anything else that
-/// is there is the message's own: no message was first published after it was given up.
-pub(crate) fn take(fields: &mut RawFields, id: MessageId) -> Option<MessageId> {
+/// The first id at the end of a message's fields, where redriving put it. Anything else that is
+/// there is the message's own: no message was first published after it was given up.
+pub(crate) fn of(fields: &RawFields, id: MessageId) -> Option<MessageId> {
     let (name, value) = fields.0.last()?;
     if name != REDRIVEN_FROM.as_bytes() {
         return None;
     }
-    let first = read(value).filter(|first| *first < id)?;
+    read(value).filter(|first| *first < id)
+}
+
+/// Takes the first id off the end of a message's fields.
+pub(crate) fn take(fields: &mut RawFields, id: MessageId) -> Option<MessageId> {
+    let first = of(fields, id)?;
     fields.0.pop();
     Some(first)
 }

@@ -11,6 +11,7 @@ mod bus;
 mod claims;
 mod consumer;
 mod dead_letter;
+mod decisions;
 mod error;
 mod first_id;
 mod housekeeping;

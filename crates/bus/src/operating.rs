@@ -50,8 +50,8 @@ pub(crate) trait Operating: Send + Sync {
         ids: &[MessageId],
     ) -> Result<Vec<Redriven>, BusError>;
 
-    /// Removes letters for good; gives how many there were.
-    async fn discard(&self, topic: &TopicInfo, ids: &[MessageId]) -> Result<u64, BusError>;
+    /// Removes letters for good; gives of each whether it was there.
+    async fn discard(&self, topic: &TopicInfo, ids: &[MessageId]) -> Result<Vec<bool>, BusError>;
 
     /// Messages of any stream, newest first, from an id down.
     async fn range_back(

@@ -58,6 +58,13 @@ pub struct StoredMessage {
     pub fields: RawFields,
 }
 
+impl StoredMessage {
+    /// The id under which it was first published, if it was redriven since.
+    pub fn redriven_from(&self) -> Option<MessageId> {
+        first_id::of(&self.fields, self.id)
+    }
+}
+
 /// Messages that can be written into a command without a copy in between.
 pub(crate) trait Encoded: Send + Sync {
     /// How many.

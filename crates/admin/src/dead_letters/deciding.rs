@@ -1,4 +1,4 @@
-//! What becomes of dead letters: published again, or removed for good. Each decision is in the log.
+//! What becomes of dead letters: published again, or removed for good.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -50,20 +50,16 @@ pub(crate) async fn redrive(
 ) -> Result<Json<Value>, Problem> {
     let topic = params::topic(&topic)?;
     let chosen = choose(&api, topic, &body).await?;
-    announce("redrive", topic, &chosen.ids);
     let (mut redriven, mut unknown, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     for ids in chosen.ids.chunks(STEP) {
         let results = api.bus.redrive(topic, ids).await.map_err(bus_problem)?;
         for (id, result) in ids.iter().zip(results) {
-            let topic = topic.name;
             match result {
                 Redriven::As(new_id) => {
-                    tracing::info!(topic, letter = %id, %new_id, "dead letter redriven");
                     redriven.push(json!({ "id": id.to_string(), "new_id": new_id.to_string() }));
                 }
                 Redriven::Unknown => unknown.push(id.to_string()),
                 Redriven::Refused(why) => {
-                    tracing::warn!(topic, letter = %id, why, "dead letter not redriven");
                     refused.push(json!({ "id": id.to_string(), "why": why }));
                 }
             }
@@ -81,38 +77,19 @@ pub(crate) async fn discard(
 ) -> Result<Json<Value>, Problem> {
     let topic = params::topic(&topic)?;
     let chosen = choose(&api, topic, &body).await?;
-    announce("discard", topic, &chosen.ids);
-    let mut discarded = 0;
+    let (mut discarded, mut unknown) = (0_u64, 0_u64);
     for ids in chosen.ids.chunks(STEP) {
-        let removed = api.bus.discard(topic, ids).await.map_err(bus_problem)?;
-        tracing::info!(
-            topic = topic.name,
-            letters = joined(ids),
-            removed,
-            "dead letters discarded"
-        );
-        discarded += removed;
+        for was_there in api.bus.discard(topic, ids).await.map_err(bus_problem)? {
+            let counted = if was_there {
+                &mut discarded
+            } else {
+                &mut unknown
+            };
+            *counted += 1;
+        }
     }
-    let unknown = u64::try_from(chosen.ids.len()).unwrap_or(u64::MAX) - discarded;
     let done = json!({ "discarded": discarded, "unknown": unknown });
     answer(&api, topic, &chosen, done).await
-}
-
-/// Says what is about to be done: when the answer gets lost, what was done must still be known.
-fn announce(action: &'static str, topic: &TopicInfo, ids: &[MessageId]) {
-    let (topic, count) = (topic.name, ids.len());
-    tracing::info!(
-        topic,
-        action,
-        count,
-        letters = joined(ids),
-        "a decision on dead letters"
-    );
-}
-
-fn joined(ids: &[MessageId]) -> String {
-    let ids: Vec<String> = ids.iter().map(MessageId::to_string).collect();
-    ids.join(" ")
 }
 
 /// What was done, with what remains.

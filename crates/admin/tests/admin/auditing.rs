@@ -34,8 +34,9 @@ async fn every_message_and_letter_is_accounted_for_until_somebody_deletes_one() 
     let expected = json!({
         "name": TOPIC.name,
         "balanced": true,
+        "proven": true,
         "groups": [{
-            "group": "normalizers", "balanced": true, "exact": true, "published": 15, "done": 4,
+            "group": "normalizers", "balanced": true, "proven": true, "exact": true, "published": 15, "done": 4,
             "pending": 3, "dead": 3, "undelivered": 5, "vanished": 0, "difference": 0,
         }],
         "dead_letters": {
@@ -58,5 +59,40 @@ async fn every_message_and_letter_is_accounted_for_until_somebody_deletes_one() 
     for text in ["not balanced", "1 missing", "2 missing"] {
         assert!(page.contains(text), "{text}: {page}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_not_counted_is_not_called_proven() -> Result<()> {
+    let Some(bench) = Bench::start(&[])? else {
+        return Ok(());
+    };
+    bench.publish(3).await?;
+    let counted = bench.json("/api/audit")?;
+    assert_eq!(at(&counted, "/proven"), true);
+    assert!(!bench.get("/")?.body.contains("not fully counted"));
+
+    // Of a group that no topic declares nobody counts what is done.
+    bench.cli(&["XGROUP", "CREATE", TOPIC.name, "strangers", "0"])?;
+    let audit = bench.json("/api/audit")?;
+    assert_eq!(
+        (at(&audit, "/balanced"), at(&audit, "/proven")),
+        (&json!(true), &json!(false))
+    );
+    let stream = of_topic(&audit)?;
+    assert_eq!(at(stream, "/proven"), false);
+    let groups = at(stream, "/groups").as_array().context("no groups")?;
+    let strangers = groups.iter().find(|group| at(group, "/exact") == false);
+    let strangers = strangers.context("all is counted")?;
+    assert_eq!(
+        (at(strangers, "/group"), at(strangers, "/proven")),
+        (&json!("strangers"), &json!(false))
+    );
+    let page = bench.get("/")?.body;
+    assert!(page.contains("not fully counted"), "{page}");
+    assert!(
+        !page.contains("Every published message is done"),
+        "it is called proven: {page}"
+    );
     Ok(())
 }

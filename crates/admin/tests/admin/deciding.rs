@@ -88,6 +88,11 @@ async fn letters_are_redriven_by_id_once_and_the_log_knows_it() -> Result<()> {
         [second]
     );
     let log = bench.process.log();
+    let unknown = log
+        .lines()
+        .find(|line| line.contains("no such dead letter"));
+    let unknown = unknown.context("the log does not know what was not there")?;
+    assert!(unknown.contains("1-1"), "{unknown}");
     let line = log
         .lines()
         .find(|line| line.contains("dead letter redriven"));
@@ -121,11 +126,16 @@ async fn letters_of_one_reason_are_discarded_and_the_others_stay() -> Result<()>
         [second]
     );
     let log = bench.process.log();
-    let line = log
+    for letter in [&first, &third] {
+        let mut about = log.lines().filter(|line| line.contains(letter.as_str()));
+        let said = about.any(|line| line.contains("dead letter discarded"));
+        assert!(said, "{letter}: {log}");
+    }
+    let meant = log
         .lines()
-        .find(|line| line.contains("dead letters discarded"));
-    let line = line.context("the log does not know it")?;
-    assert!(line.contains(&first) && line.contains(&third), "{line}");
+        .find(|line| line.contains("a decision on dead letters"));
+    let meant = meant.context("nothing was announced")?;
+    assert!(meant.contains(&first) && meant.contains(&third), "{meant}");
     Ok(())
 }
 

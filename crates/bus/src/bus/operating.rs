@@ -5,6 +5,7 @@ use redis_link::ServerStatus;
 
 use super::Bus;
 use crate::dead_letter::{DeadLetter, Redriven};
+use crate::decisions;
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::metrics;
@@ -65,6 +66,7 @@ impl Bus {
     /// letters; each in one atomic step. A message says under which id it was first published, see
     /// [`Delivery::first_id`](crate::Delivery::first_id). Gives what became of each, in order. When it fails, some
     /// may have been published: after a repeat those are unknown, and nothing is published twice.
+    /// Each decision is in the log.
     pub async fn redrive(
         &self,
         topic: &TopicInfo,
@@ -72,7 +74,9 @@ impl Bus {
     ) -> Result<Vec<Redriven>, BusError> {
         let mut all = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(LETTERS_CHUNK) {
+            decisions::announce("redrive", topic, chunk);
             let redriven = self.server.redrive(topic, chunk).await?;
+            decisions::redriven(topic, chunk, &redriven);
             let published = redriven.iter().filter(|r| matches!(r, Redriven::As(_)));
             metrics::letters(metrics::REDRIVEN, topic.name, published.count());
             all.extend(redriven);
@@ -80,14 +84,21 @@ impl Bus {
         Ok(all)
     }
 
-    /// Removes dead letters for good; gives how many there were.
-    pub async fn discard(&self, topic: &TopicInfo, ids: &[MessageId]) -> Result<u64, BusError> {
-        let mut all = 0;
+    /// Removes dead letters for good; gives of each whether it was there, in order. Each decision is
+    /// in the log.
+    pub async fn discard(
+        &self,
+        topic: &TopicInfo,
+        ids: &[MessageId],
+    ) -> Result<Vec<bool>, BusError> {
+        let mut all = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(LETTERS_CHUNK) {
+            decisions::announce("discard", topic, chunk);
             let discarded = self.server.discard(topic, chunk).await?;
-            let count = usize::try_from(discarded).unwrap_or(usize::MAX);
+            decisions::discarded(topic, chunk, &discarded);
+            let count = discarded.iter().filter(|was_there| **was_there).count();
             metrics::letters(metrics::DISCARDED, topic.name, count);
-            all += discarded;
+            all.extend(discarded);
         }
         Ok(all)
     }

@@ -46,7 +46,7 @@ impl Operating for MemoryServer {
         Ok(redriven)
     }
 
-    async fn discard(&self, topic: &TopicInfo, ids: &[MessageId]) -> Result<u64, BusError> {
+    async fn discard(&self, topic: &TopicInfo, ids: &[MessageId]) -> Result<Vec<bool>, BusError> {
         Ok(self.with(|state, _| state.discard(topic, ids)))
     }
 

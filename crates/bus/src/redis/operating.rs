@@ -65,13 +65,15 @@ impl Operating for RedisServer {
         reply::array(results)?.into_iter().map(redriven).collect()
     }
 
-    async fn discard(&self, topic: &TopicInfo, ids: &[MessageId]) -> Result<u64, BusError> {
+    async fn discard(&self, topic: &TopicInfo, ids: &[MessageId]) -> Result<Vec<bool>, BusError> {
         let mut command = scripts::DISCARD.command(2);
         command
             .arg(topic.dead_letters())
             .arg(letters_key(topic.name));
         push_ids(&mut command, ids);
-        reply::number(self.link.run(&scripts::DISCARD, &command).await?)
+        let removed = reply::array(self.link.run(&scripts::DISCARD, &command).await?)?;
+        let was_there = |count| Ok(reply::number(count)? == 1);
+        removed.into_iter().map(was_there).collect()
     }
 
     async fn range_back(

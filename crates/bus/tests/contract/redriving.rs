@@ -101,7 +101,10 @@ async fn a_letter_is_redriven_once(bench: Bench) -> Result<()> {
             .iter()
             .all(|redriven| *redriven == Redriven::Unknown)
     );
-    assert_eq!(bus.discard(&Notes::INFO, &letters).await?, 0);
+    assert_eq!(
+        bus.discard(&Notes::INFO, &letters).await?,
+        vec![false; letters.len()]
+    );
 
     assert_eq!(reader.finish(250).await?, (0..250).collect::<Vec<u32>>());
     let overview = bus.overview(&Notes::INFO).await?;
@@ -133,9 +136,14 @@ async fn a_discarded_letter_is_gone_and_counted(bench: Bench) -> Result<()> {
     let letters = ids(&given_up(bus, &mut reader, 0..250).await?);
     let (discarded, kept) = letters.split_at(240);
     let unknown = MessageId { major: 1, minor: 1 };
-    let with_unknown = [discarded, &[unknown]].concat();
-    assert_eq!(bus.discard(&Notes::INFO, &with_unknown).await?, 240);
-    assert_eq!(bus.discard(&Notes::INFO, discarded).await?, 0);
+    // On both sides, so that the answers are told apart by their places.
+    let with_unknown = [&[unknown], discarded, &[unknown]].concat();
+    let expected = [&[false][..], &[true; 240], &[false]].concat();
+    assert_eq!(bus.discard(&Notes::INFO, &with_unknown).await?, expected);
+    assert_eq!(
+        bus.discard(&Notes::INFO, discarded).await?,
+        vec![false; 240]
+    );
     assert_eq!(
         bus.redrive(&Notes::INFO, discarded).await?,
         vec![Redriven::Unknown; 240]
@@ -172,8 +180,8 @@ async fn letters_of_an_unknown_topic_are_none(bench: Bench) -> Result<()> {
     assert_eq!(bus.dead_letters(topic, MessageId::ZERO, 10).await?, []);
     assert_eq!(bus.redrive(topic, &[id]).await?, [Redriven::Unknown]);
     assert_eq!(bus.redrive(topic, &[]).await?, []);
-    assert_eq!(bus.discard(topic, &[id]).await?, 0);
-    assert_eq!(bus.discard(topic, &[]).await?, 0);
+    assert_eq!(bus.discard(topic, &[id]).await?, [false]);
+    assert_eq!(bus.discard(topic, &[]).await?, Vec::<bool>::new());
     let overview = bus.overview(topic).await?;
     assert_eq!(
         (overview.length, overview.redriven, overview.discarded),

@@ -149,7 +149,7 @@ async fn a_part_of_a_message_is_not_redriven_as_if_it_were_the_message() -> Resu
     }
     assert_eq!(letters(&bench).await?, parts);
     assert_balanced(&bench.bus, &Notes::INFO).await?;
-    assert_eq!(bench.bus.discard(&Notes::INFO, &ids).await?, 3);
+    assert_eq!(bench.bus.discard(&Notes::INFO, &ids).await?, [true; 3]);
     assert_balanced(&bench.bus, &Notes::INFO).await
 }
 

@@ -55,7 +55,7 @@ struct Choice {
     /// Do not ask; needed for --all where there is no terminal
     #[arg(long)]
     yes: bool,
-    /// Print the summary as a JSON object
+    /// Print one line of JSON for each letter, as soon as it is decided
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -70,12 +70,11 @@ enum Deed {
 }
 
 /// What came of it.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 struct Summary {
     redriven: u64,
     discarded: u64,
     /// Letters that were named, and the messages that they are now.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     sent: Vec<Sent>,
     /// Letters that are not there, perhaps because somebody else has decided meanwhile.
     unknown: u64,
@@ -86,17 +85,30 @@ struct Summary {
 }
 
 /// Where a letter has gone.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Sent {
     letter: String,
     message: String,
 }
 
 /// Why one of them was refused.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Refused {
     id: String,
     why: String,
+}
+
+/// A letter as a line of JSON.
+#[derive(Debug, Serialize)]
+struct Decided<'a> {
+    topic: &'static str,
+    id: String,
+    result: &'static str,
+    /// The message that it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
 }
 
 impl Redrive {
@@ -180,6 +192,7 @@ impl Choice {
                 let redriven = bus.redrive(&self.topic, ids).await;
                 let redriven = redriven.context("sending dead letters again")?;
                 for (id, redriven) in ids.iter().zip(redriven) {
+                    self.say(*id, &redriven)?;
                     self.name(*id, &redriven, summary);
                     summary.add(*id, redriven);
                 }
@@ -187,11 +200,45 @@ impl Choice {
             Deed::Discard => {
                 let discarded = bus.discard(&self.topic, ids).await;
                 let discarded = discarded.context("removing dead letters")?;
-                summary.discarded += discarded;
-                summary.unknown += count(ids.len()).saturating_sub(discarded);
+                for (id, was_there) in ids.iter().zip(discarded) {
+                    let (counted, result) = if was_there {
+                        (&mut summary.discarded, "discarded")
+                    } else {
+                        (&mut summary.unknown, "unknown")
+                    };
+                    *counted += 1;
+                    self.line(*id, result, (None, None))?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn say(&self, id: MessageId, redriven: &Redriven) -> io::Result<()> {
+        match redriven {
+            Redriven::As(message) => self.line(id, "redriven", (Some(*message), None)),
+            Redriven::Unknown => self.line(id, "unknown", (None, None)),
+            Redriven::Refused(why) => self.line(id, "refused", (None, Some(why))),
+        }
+    }
+
+    /// Letters are decided on in pages: what is done is said before the next page is.
+    fn line(
+        &self,
+        id: MessageId,
+        result: &'static str,
+        (message, why): (Option<MessageId>, Option<&str>),
+    ) -> io::Result<()> {
+        if !self.json {
+            return Ok(());
+        }
+        Output::stdout().json(&Decided {
+            topic: self.topic.name,
+            id: id.to_string(),
+            result,
+            message: message.map(|message| message.to_string()),
+            why,
+        })
     }
 
     /// Of letters that were named, it is said what they have become.
@@ -228,7 +275,8 @@ impl Choice {
 
     fn print(&self, deed: Deed, summary: &Summary) -> io::Result<()> {
         if self.json {
-            return Output::stdout().json(summary);
+            note(&format!("millrace: {}", summary.text(deed)));
+            return Ok(());
         }
         for Refused { id, why } in &summary.refusals {
             note(&format!("{id}: {why}"));

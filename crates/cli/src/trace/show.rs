@@ -47,6 +47,11 @@ fn lines_of(stage: &Stage) -> Vec<String> {
         stage.at
     )];
     let mut detail = |text: String| lines.push(format!("{:>9}  {text}", ""));
+    if let Some(first) = &stage.redriven_from {
+        detail(format!(
+            "a dead letter sent again, first published as {first}"
+        ));
+    }
     if let Some(cause) = &stage.cause {
         let took = duration::show(Duration::from_millis(cause.after_ms));
         detail(format!(
@@ -85,6 +90,7 @@ fn state_of(group: &GroupState) -> String {
             last_failure.as_deref().unwrap_or("no reason known")
         ),
         State::Done => "done".to_owned(),
+        State::Redriven { message } => format!("given up, and sent again as {message}"),
         State::Dead(letter) => format!(
             "given up {} at attempt {}, first failed {}, dead letter {}: {}: {}",
             letter.given_up_at,
@@ -96,8 +102,9 @@ fn state_of(group: &GroupState) -> String {
         ),
     };
     if let (Some(at), Some(after_ms)) = (&group.applied_at, group.applied_after_ms) {
-        let took = Duration::from_millis(u64::try_from(after_ms).unwrap_or_default());
-        text = format!("{text}; in SQL {} later, {at}", duration::show(took));
+        let took = duration::show(Duration::from_millis(after_ms.unsigned_abs()));
+        let order = if after_ms < 0 { "before" } else { "later" };
+        text = format!("{text}; in SQL {took} {order}, {at}");
     }
     text
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use bus::{Bus, DeadLetter, MessageId, TopicOverview};
 use common::UnixMillis;
-use common::topics::TopicInfo;
 use serde::Serialize;
 use stores::{Features, MessageKey};
 
@@ -20,7 +19,8 @@ pub(super) struct GroupState {
     pub(super) state: State,
     /// When its effects were applied in SQL.
     pub(super) applied_at: Option<String>,
-    /// The same from when the message was published.
+    /// The same from when the message was published; negative when it was redriven with its effects
+    /// already there.
     pub(super) applied_after_ms: Option<i64>,
 }
 
@@ -46,6 +46,10 @@ pub(super) enum State {
     Done,
     /// It was given up.
     Dead(Letter),
+    /// It was given up, and is another message now.
+    Redriven {
+        message: String,
+    },
 }
 
 /// Why and when.
@@ -89,16 +93,17 @@ impl<'a> Groups<'a> {
             let letter = found.letters.iter().find(|letter| letter.group == *group);
             let state = match letter {
                 Some(letter) => State::Dead(Letter::of(letter)),
-                None if found.is_there => self.state(&found.topic, group, found.id).await?,
+                None if found.is_there => self.state(found, group).await?,
                 None => continue,
             };
-            let applied_at = self.applied_at(group, found.id).await;
-            let published = i64::try_from(found.id.major).unwrap_or(i64::MAX);
+            let applied_at = self.applied_at(group, found.first_id).await;
+            let applied_at = applied_at.filter(|at| is_early_enough(*at, found.redriven_as));
+            let published = published_at(found.id);
             all.push(GroupState {
                 group: (*group).to_owned(),
                 state,
                 applied_at: applied_at.map(|at| at.to_string()),
-                applied_after_ms: applied_at.map(|at| at.0.saturating_sub(published)),
+                applied_after_ms: applied_at.map(|at| at.0.saturating_sub(published.0)),
             });
         }
         Ok(all)
@@ -107,12 +112,8 @@ impl<'a> Groups<'a> {
     /// What is beyond the last delivered message is delivered to nobody; what was delivered and is
     /// not pending is settled. In this order, so that a message that moves meanwhile is not taken
     /// for done before it is.
-    async fn state(
-        &mut self,
-        topic: &TopicInfo,
-        group: &str,
-        id: MessageId,
-    ) -> anyhow::Result<State> {
+    async fn state(&mut self, found: Found<'_>, group: &str) -> anyhow::Result<State> {
+        let (topic, id) = (&found.topic, found.id);
         let looking = || format!("looking at {}", topic.name);
         if !self.overviews.contains_key(topic.name) {
             let overview = self.bus.overview(topic).await.with_context(looking)?;
@@ -127,7 +128,7 @@ impl<'a> Groups<'a> {
         let pending = self.bus.pending(topic, group, id.previous(), 1).await;
         let pending = pending.with_context(looking)?;
         let Some(pending) = pending.into_iter().find(|pending| pending.id == id) else {
-            return Ok(State::Done);
+            return Ok(settled(found));
         };
         let (idle_ms, attempts) = (millis(pending.idle), pending.deliveries);
         Ok(match pending.consumer {
@@ -163,6 +164,27 @@ impl<'a> Groups<'a> {
     }
 }
 
+/// What became of a message that nobody has any more. Its letter is gone when it was redriven, and
+/// of several groups it is not known which had given it up.
+fn settled(found: Found<'_>) -> State {
+    match found.redriven_as {
+        Some(message) if found.topic.groups.len() == 1 => State::Redriven {
+            message: message.to_string(),
+        },
+        _ => State::Done,
+    }
+}
+
+/// Whether effects may be those of a message that was redriven as another one. The database knows
+/// both by the same id; what was applied after the other was published is the other's.
+fn is_early_enough(applied_at: UnixMillis, redriven_as: Option<MessageId>) -> bool {
+    redriven_as.is_none_or(|next| applied_at < published_at(next))
+}
+
+fn published_at(id: MessageId) -> UnixMillis {
+    UnixMillis(i64::try_from(id.major).unwrap_or(i64::MAX))
+}
+
 impl Letter {
     fn of(letter: &DeadLetter) -> Self {
         Self {
@@ -172,6 +194,25 @@ impl Letter {
             attempts: letter.attempts,
             first_failed_at: letter.first_failed_at.clone(),
             given_up_at: letter.failed_at.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effects_are_those_of_the_last_message_that_was_there() {
+        let next = MessageId { major: 7, minor: 0 };
+        for (applied_at, next, expected) in [
+            (6, Some(next), true),
+            (7, Some(next), false),
+            (8, Some(next), false),
+            (8, None, true),
+        ] {
+            let is_its_own = is_early_enough(UnixMillis(applied_at), next);
+            assert_eq!(is_its_own, expected, "{applied_at} {next:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The messages about an event in the order of time, each with what caused it.
 
-use bus::{DeadLetter, MessageId};
+use bus::{DeadLetter, MessageId, StoredMessage};
 use common::topics::TopicInfo;
 use common::{EventId, RawFields, UnixMillis};
 use serde::Serialize;
@@ -35,6 +35,8 @@ pub(super) struct Stage {
     pub(super) gone: bool,
     /// What caused it.
     pub(super) cause: Option<Cause>,
+    /// Under which id it was first published, if it is a dead letter that was sent again.
+    pub(super) redriven_from: Option<String>,
     /// A later message of the same topic about the event, such as a dead letter sent again.
     pub(super) again_as: Option<String>,
     /// Why, if it tells of a rejection.
@@ -55,6 +57,10 @@ pub(super) struct Cause {
 pub(super) struct Found<'a> {
     pub(super) topic: TopicInfo,
     pub(super) id: MessageId,
+    /// Where it was when it was first published: elsewhere, if it was redriven since.
+    pub(super) first_id: MessageId,
+    /// The next message that was first published there, too: this one was given up and redriven.
+    pub(super) redriven_as: Option<MessageId>,
     /// Whether the message is still in its topic.
     pub(super) is_there: bool,
     fields: &'a RawFields,
@@ -66,12 +72,17 @@ pub(super) struct Found<'a> {
 pub(super) fn found(searches: &[Search]) -> impl Iterator<Item = Found<'_>> {
     let mut all: Vec<Found<'_>> = Vec::new();
     for search in searches {
-        all.extend(search.messages.iter().map(|message| Found {
-            topic: search.topic,
-            id: message.id,
-            is_there: true,
-            fields: &message.fields,
-            letters: letters_of(search, message.id),
+        all.extend(search.messages.iter().map(|message| {
+            let first_id = first_id_of(message);
+            Found {
+                topic: search.topic,
+                id: message.id,
+                first_id,
+                redriven_as: redriven_as(search, first_id, message.id),
+                is_there: true,
+                fields: &message.fields,
+                letters: letters_of(search, message.id),
+            }
         }));
         let gone = search
             .letters
@@ -79,10 +90,13 @@ pub(super) fn found(searches: &[Search]) -> impl Iterator<Item = Found<'_>> {
         let gone = gone.filter_map(|letters| {
             let letter = letters.first()?;
             let id = letter.source_id.unwrap_or(letter.id);
+            let first_id = letter.first_id.unwrap_or(id);
             let is_there = search.messages.iter().any(|message| message.id == id);
             (!is_there).then_some(Found {
                 topic: search.topic,
                 id,
+                first_id,
+                redriven_as: redriven_as(search, first_id, id),
                 is_there: false,
                 fields: &letter.fields,
                 letters,
@@ -93,6 +107,17 @@ pub(super) fn found(searches: &[Search]) -> impl Iterator<Item = Found<'_>> {
     // The order of the flow decides within a millisecond: the sort keeps it.
     all.sort_by_key(|found| found.id.major);
     all.into_iter()
+}
+
+fn first_id_of(message: &StoredMessage) -> MessageId {
+    message.redriven_from().unwrap_or(message.id)
+}
+
+/// The next message after an id that was first published under the same id.
+fn redriven_as(search: &Search, first_id: MessageId, id: MessageId) -> Option<MessageId> {
+    let mut later = search.messages.iter();
+    let next = later.find(|next| next.id > id && first_id_of(next) == first_id)?;
+    Some(next.id)
 }
 
 /// The letters of a message; those of one message are neighbours.
@@ -148,6 +173,7 @@ fn stage(found: Found<'_>, start: u64, searches: &[Search]) -> Stage {
             id: id.to_string(),
             after_ms: found.id.major.saturating_sub(id.major),
         }),
+        redriven_from: (found.first_id != found.id).then(|| found.first_id.to_string()),
         again_as: later.map(|message| message.id.to_string()),
         reason: text(found.fields, "reason"),
         groups: Vec::new(),

@@ -105,19 +105,20 @@ async fn letters_are_sent_again_by_their_id_and_only_once() {
     let redrive = |id: &str| millrace.run(&["dead", "redrive", "events.raw", id, "--json"]);
     let ran = redrive(&ids[1]);
     assert_eq!(
-        (ran.code(), &ran.object()["redriven"]),
-        (Some(0), &json!(1))
+        (ran.code(), &ran.object()["result"]),
+        (Some(0), &json!("redriven"))
     );
     assert_eq!(counts(&bus).await, [2, 1, 0]);
     let again = redrive(&ids[1]);
-    assert_eq!(
-        (again.code(), &again.object()["unknown"]),
-        (Some(1), &json!(1))
-    );
+    let unknown = json!({"topic": "events.raw", "id": ids[1], "result": "unknown"});
+    assert_eq!((again.code(), again.object()), (Some(1), unknown));
     assert_eq!(counts(&bus).await, [2, 1, 0]);
     let taken = reader.take(1).await;
-    let sent = json!([{"letter": ids[1], "message": taken[0].to_string()}]);
-    assert_eq!(ran.object()["sent"], sent);
+    let (id, message) = (&ids[1], taken[0].to_string());
+    let sent = json!({
+        "topic": "events.raw", "id": id, "result": "redriven", "message": message,
+    });
+    assert_eq!(ran.object(), sent);
 
     let text = millrace.run(&["dead", "discard", "events.raw", &ids[0], &ids[1]]);
     assert_eq!(text.stdout().trim(), "1 removed, 1 not there");
@@ -154,8 +155,16 @@ async fn all_letters_of_a_reason_are_decided_on_and_no_others() {
     );
     assert_eq!(counts(&bus).await, [30, 250, 0]);
     reader.take(250).await;
+    let broken = listed(&millrace, "broken");
+    assert_eq!(broken.len(), 30);
     let ran = millrace.run(&["dead", "discard", "events.raw", "--all", "--yes", "--json"]);
-    assert_eq!(ran.object()["discarded"], 30);
+    let lines = ran.json();
+    assert_eq!(lines.len(), 30);
+    for (line, id) in lines.iter().zip(broken) {
+        let gone = json!({"topic": "events.raw", "id": id, "result": "discarded"});
+        assert_eq!(line, &gone);
+    }
+    assert!(ran.stderr().contains("30 removed"), "{}", ran.stderr());
     assert_eq!(counts(&bus).await, [0, 250, 30]);
 }
 
@@ -173,6 +182,13 @@ async fn what_cannot_be_sent_again_stays_and_is_named() {
         (Some(1), "0 sent again, 1 refused")
     );
     assert!(ran.stderr().contains(id), "{}", ran.stderr());
+    let ran = millrace.run(&["dead", "redrive", "events.raw", id, "--json"]);
+    let refused = ran.object();
+    assert_eq!(
+        (&refused["id"], &refused["result"]),
+        (&json!(id), &json!("refused"))
+    );
+    assert!(refused["why"].is_string(), "{refused}");
     let left = bus
         .dead_letters(&EventsRaw::INFO, bus::MessageId::ZERO, 10)
         .await;

@@ -95,12 +95,15 @@ async fn an_audit_counts_every_message_once_and_fails_when_one_is_missing() {
     let ran = millrace.run(&["audit", "--json"]);
     assert_eq!(ran.code(), Some(0), "{}", ran.stderr());
     let report = ran.object();
-    assert_eq!(report["balanced"], true);
+    assert_eq!(
+        (&report["balanced"], &report["proven"]),
+        (&json!(true), &json!(true))
+    );
     let raw = &report["topics"][0];
     assert_eq!(raw["topic"], "events.raw");
     let expected = json!({
         "group": "normalizers", "published": 6, "done": 2, "pending": 1, "dead": 3,
-        "undelivered": 0, "vanished": 0, "difference": 0, "exact": true,
+        "undelivered": 0, "vanished": 0, "difference": 0, "exact": true, "proven": true,
     });
     assert_eq!(raw["groups"][0], expected);
     assert_eq!(
@@ -147,4 +150,45 @@ async fn an_audit_waits_for_the_balance_and_no_longer_than_it_is_told() {
     redis_cli(redis.url(), &["XADD", "events.raw.dlq", "*", "a", "1"]).expect("added");
     assert!(waiting.wait().expect("it ends").success());
     assert!(started.elapsed() < Duration::from_mins(1));
+}
+
+#[tokio::test]
+async fn an_audit_that_cannot_count_says_so_and_waiting_for_it_fails() {
+    let Some((redis, bus, millrace)) = bus() else {
+        return;
+    };
+    publish(&bus, 0..2).await;
+    let group = ["XGROUP", "CREATE", "events.raw", "strangers", "0"];
+    redis_cli(redis.url(), &group).expect("created");
+    let ran = millrace.run(&["audit", "--json"]);
+    assert_eq!(ran.code(), Some(0), "{}", ran.stderr());
+    assert!(
+        ran.stderr()
+            .contains("events.raw/strangers is not counted exactly"),
+        "{}",
+        ran.stderr()
+    );
+    let report = ran.object();
+    assert_eq!(
+        (&report["balanced"], &report["proven"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(report["topics"][0]["proven"], false);
+    assert_eq!(report["topics"][0]["groups"][0]["proven"], false);
+
+    let ran = millrace.run(&["audit", "--wait", "300ms"]);
+    assert_eq!(ran.code(), Some(1), "{}", ran.stderr());
+    assert!(
+        ran.stderr().contains("nothing is proven"),
+        "{}",
+        ran.stderr()
+    );
+
+    redis_cli(
+        redis.url(),
+        &["XGROUP", "DESTROY", "events.raw", "strangers"],
+    )
+    .expect("gone");
+    let ran = millrace.run(&["audit", "--wait", "60s"]);
+    assert_eq!(ran.code(), Some(0), "{}", ran.stderr());
 }

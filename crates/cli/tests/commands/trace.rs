@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use common::topics::EventsRaw;
+use bus::MessageId;
+use common::topics::{EventsNormalized, EventsRaw};
 use serde_json::{Value, json};
 use testkit::servers::{RedisServer, http_post, or_skip, redis_cli};
 use tests::{SqlServer, Stack, sqlite};
@@ -220,6 +221,63 @@ async fn a_letter_that_was_sent_again_is_the_same_event_twice() {
     let trace = millrace.run(&["trace", &id, "--json"]).object();
     assert_eq!(topics(&trace), ["events.raw", "events.raw"]);
     assert_eq!(trace["stages"][0]["again_as"], trace["stages"][1]["id"]);
+}
+
+/// The event is normalised and given up; gives the message that it was.
+async fn given_up(stack: &mut Stack, id: &str) -> Result<MessageId> {
+    stack.processors.kill()?;
+    let bus = stack.bus()?;
+    let mut reader = Reader::join::<EventsNormalized>(&bus);
+    http_post(&stack.api, "/v1/events", purchase(id).as_bytes())?;
+    let ids = reader.take(1).await;
+    reader.give_up(&ids, "hopeless").await;
+    reader.stop().await;
+    Ok(ids[0])
+}
+
+#[tokio::test]
+async fn the_effects_of_a_letter_that_was_sent_again_are_those_of_the_new_message() -> Result<()> {
+    let Some(redis) = or_skip("redis-server", RedisServer::start()) else {
+        return Ok(());
+    };
+    let mut stack = Stack::start(redis, sqlite()?, &[]).await?;
+    let millrace = millrace(&stack);
+    let first = given_up(&mut stack, ID).await?.to_string();
+    let redrive = ["dead", "redrive", "events.normalized", "--all", "--yes"];
+    assert_eq!(millrace.run(&redrive).stdout().trim(), "1 sent again");
+    stack.replace_processors()?;
+    stack.wait_drained(SOON).await?;
+
+    let trace = millrace.run(&["trace", ID, "--json"]).object();
+    assert_eq!(
+        topics(&trace),
+        ["events.raw", "events.normalized", "events.normalized"]
+    );
+    let [died, again] = [&trace["stages"][1], &trace["stages"][2]];
+    assert_eq!(
+        (&died["id"], &died["redriven_from"], &again["redriven_from"]),
+        (&json!(first), &Value::Null, &json!(first))
+    );
+    let [old, new] = [&died["groups"][0], &again["groups"][0]];
+    assert_eq!(
+        (&old["state"], &old["message"], &old["applied_at"]),
+        (&json!("redriven"), &again["id"], &Value::Null)
+    );
+    assert_eq!(new["state"], "done");
+    let applied_at = new["applied_at"].as_str().expect("a time");
+    assert!(applied_at >= again["at"].as_str().expect("a time"));
+
+    let text = millrace.run(&["trace", ID]).stdout();
+    for words in [
+        format!(
+            "given up, and sent again as {}",
+            again["id"].as_str().expect("an id")
+        ),
+        format!("a dead letter sent again, first published as {first}"),
+    ] {
+        assert!(text.contains(&words), "no {words:?} in {text}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -42,12 +42,13 @@ impl State {
         Redriven::As(self.append(topic.name, letter.fields, now))
     }
 
-    pub(crate) fn discard(&mut self, topic: &TopicInfo, ids: &[MessageId]) -> u64 {
+    pub(crate) fn discard(&mut self, topic: &TopicInfo, ids: &[MessageId]) -> Vec<bool> {
         let stream = topic.dead_letters();
-        let removed = ids.iter().filter(|id| self.remove(&stream, **id)).count();
-        let discarded = u64::try_from(removed).unwrap_or(u64::MAX);
-        self.letters(topic.name).discarded += discarded;
-        discarded
+        let removed = ids.iter().map(|id| self.remove(&stream, *id));
+        let removed: Vec<bool> = removed.collect();
+        let count = removed.iter().filter(|was_there| **was_there).count();
+        self.letters(topic.name).discarded += u64::try_from(count).unwrap_or(u64::MAX);
+        removed
     }
 
     /// Removes letters that were kept long enough.

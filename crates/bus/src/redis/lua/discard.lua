@@ -1,5 +1,9 @@
--- KEYS: dead-letter stream, counts of the letters. ARGV: ids, at most 500: unpack is limited.
--- Removes letters for good; gives how many there were.
-local discarded = redis.call('XDEL', KEYS[1], unpack(ARGV))
+-- KEYS: dead-letter stream, counts of the letters. ARGV: ids.
+-- Removes letters for good; gives for each how many there were: 1, or 0.
+local removed, discarded = {}, 0
+for at, id in ipairs(ARGV) do
+  removed[at] = redis.call('XDEL', KEYS[1], id)
+  discarded = discarded + removed[at]
+end
 if discarded > 0 then redis.call('HINCRBY', KEYS[2], 'discarded', discarded) end
-return discarded
+return removed
