@@ -12,6 +12,7 @@ use redis_link::{InvalidServer, Link};
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::Subscription;
+use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::memory::MemoryServer;
 use crate::message_id::MessageId;
@@ -20,7 +21,7 @@ use crate::once::{ClaimWindow, Once};
 use crate::options::SubscribeOptions;
 use crate::overview::TopicOverview;
 use crate::redis::RedisServer;
-use crate::server::{Encoded, Opened, Risk, Server, StoredMessage};
+use crate::server::{Encoded, Opened, Risk, Server};
 
 /// The most messages in one call to a server; longer lists are split.
 const PUBLISH_CHUNK: usize = 500;

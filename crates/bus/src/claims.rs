@@ -9,11 +9,12 @@ use crash_points::{CrashPoint, reached};
 use tokio::sync::mpsc;
 
 use crate::backoff::RetryPolicy;
+use crate::delivery::{Delivery, StoredMessage};
 use crate::error::BusError;
 use crate::member::{DeliveryBatch, Member};
 use crate::message_id::MessageId;
 use crate::metrics;
-use crate::server::{Claim, Delivery, Pending, PendingQuery, RETRYING, StoredMessage};
+use crate::server::{Claim, Pending, PendingQuery, RETRYING};
 use crate::settlement::{Settlement, Verdict};
 use crate::trouble::Trouble;
 

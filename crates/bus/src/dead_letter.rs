@@ -5,9 +5,9 @@ use std::time::Duration;
 use common::RawFields;
 use common::messages::DeadLetter as Provenance;
 
+use crate::delivery::StoredMessage;
 use crate::first_id;
 use crate::message_id::MessageId;
-use crate::server::StoredMessage;
 
 /// How long dead letters are kept.
 pub(crate) const RETENTION: Duration = Duration::from_hours(30 * 24);

@@ -9,11 +9,12 @@ use common::topics::TopicInfo;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::delivery::Delivery;
 use crate::error::BusError;
 use crate::in_hand::{InHand, InHandGuard};
 use crate::metrics;
 use crate::options::SubscribeOptions;
-use crate::server::{Delivery, Membership, Opened, Server};
+use crate::server::{Membership, Opened, Server};
 use crate::settlement::{Settled, Settlement};
 
 /// A member and what it holds.

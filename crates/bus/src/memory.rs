@@ -13,13 +13,13 @@ use common::{Clock, RawFields, UnixMillis};
 use tokio::sync::Notify;
 
 use self::state::State;
+use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::once::{ClaimWindow, Once, OnceRule};
 use crate::overview::TopicOverview;
 use crate::server::{
-    Claim, Claimed, Encoded, Fresh, Membership, Opened, Pending, PendingQuery, Reader, Risk,
-    Server, StoredMessage,
+    Claim, Claimed, Encoded, Fresh, Membership, Opened, Pending, PendingQuery, Reader, Risk, Server,
 };
 use crate::settlement::{Settled, Settlement};
 

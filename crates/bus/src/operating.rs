@@ -7,9 +7,9 @@ use common::topics::TopicInfo;
 use redis_link::ServerStatus;
 
 use crate::dead_letter::Redriven;
+use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::message_id::MessageId;
-use crate::server::StoredMessage;
 
 /// A delivered message that is not settled.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,11 +7,12 @@ use crash_points::{CrashPoint, reached};
 use tokio::sync::{mpsc, watch};
 
 use crate::claims;
+use crate::delivery::Delivery;
 use crate::error::BusError;
 use crate::member::{DeliveryBatch, Member};
 use crate::message_id::MessageId;
 use crate::metrics;
-use crate::server::{Claim, Delivery, Pending, PendingQuery, Reader};
+use crate::server::{Claim, Pending, PendingQuery, Reader};
 
 /// The first and the longest wait after a failed read.
 const WAIT_FIRST: Duration = Duration::from_millis(50);

@@ -17,13 +17,14 @@ use common::topics::TopicInfo;
 use redis_link::{Cmd, Durability, Link, Pipeline, Value, cmd, pipe};
 
 use self::claims::{ClaimKinds, Texts, kind_of};
+use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::once::{ClaimWindow, Once};
 use crate::overview::TopicOverview;
 use crate::server::{
     Claim, Claimed, Encoded, Fresh, Membership, Opened, Pending, PendingQuery, RETRYING, Reader,
-    Risk, Server, StoredMessage,
+    Risk, Server,
 };
 use crate::settlement::{Settled, Settlement};
 

@@ -6,11 +6,11 @@ use redis_link::ServerStatus;
 use super::Bus;
 use crate::dead_letter::{DeadLetter, Redriven};
 use crate::decisions;
+use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::metrics;
 use crate::operating::PendingMessage;
-use crate::server::StoredMessage;
 
 /// The most letters in one call to a server; longer lists are split. A letter may be large, and
 /// nobody else is served while they are published.

@@ -8,10 +8,10 @@ use redis_link::ServerStatus;
 
 use super::MemoryServer;
 use crate::dead_letter::Redriven;
+use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::operating::{Operating, PendingMessage};
-use crate::server::StoredMessage;
 
 #[async_trait]
 impl Operating for MemoryServer {

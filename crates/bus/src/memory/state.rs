@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use common::{RawFields, UnixMillis};
 
+use crate::delivery::StoredMessage;
 use crate::message_id::MessageId;
 use crate::once::{Once, OnceRule};
-use crate::server::{Claim, Claimed, Membership, StoredMessage};
+use crate::server::{Claim, Claimed, Membership};
 
 #[derive(Debug, Default)]
 pub(super) struct State {

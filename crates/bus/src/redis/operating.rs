@@ -9,10 +9,11 @@ use redis_link::{ServerStatus, Value, cmd};
 
 use super::{RedisServer, failures_key, letters_key, push_ids, reply, scripts, state_key};
 use crate::dead_letter::Redriven;
+use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::operating::{Operating, PendingMessage};
-use crate::server::{RETRYING, StoredMessage};
+use crate::server::RETRYING;
 
 #[async_trait]
 impl Operating for RedisServer {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use common::RawFields;
 use redis_link::{LinkError, Value};
 
+use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::message_id::MessageId;
-use crate::server::{Claimed, Pending, StoredMessage};
+use crate::server::{Claimed, Pending};
 
 pub(super) fn unexpected(command: &'static str, reply: &[Value]) -> BusError {
     let detail = format!("{} values", reply.len());

@@ -6,10 +6,11 @@ use common::topics::TopicInfo;
 use super::views::{elapsed, stored};
 use super::{Group, Letters, State};
 use crate::dead_letter::{DeadLetter, RETENTION, Redriven};
+use crate::delivery::StoredMessage;
 use crate::first_id;
 use crate::message_id::MessageId;
 use crate::operating::PendingMessage;
-use crate::server::{RETRYING, StoredMessage};
+use crate::server::RETRYING;
 
 impl State {
     pub(crate) fn letters(&mut self, topic: &str) -> &mut Letters {

@@ -6,9 +6,10 @@ use common::topics::TopicInfo;
 use common::{RawFields, UnixMillis};
 
 use super::{Group, State, Stream};
+use crate::delivery::StoredMessage;
 use crate::message_id::MessageId;
 use crate::overview::{Count, GroupOverview, TopicOverview};
-use crate::server::{Membership, Pending, PendingQuery, RETRYING, StoredMessage};
+use crate::server::{Membership, Pending, PendingQuery, RETRYING};
 
 impl Group {
     /// The highest id below which all is settled.
