@@ -118,6 +118,7 @@ impl Chaos {
                 mill = another;
             }
         }
+        audit::over_http(&mill)?;
         Ok(rows)
     }
 }

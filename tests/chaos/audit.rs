@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bus::{MessageId, StoredMessage, TopicOverview};
 use common::topics::{
     self, EventsNormalized, EventsRaw, EventsRejected, PredictionRequests, Topic as _, TopicInfo,
 };
-use testkit::servers::eventually_async;
+use serde_json::Value;
+use testkit::servers::{WorkerProcess, eventually_async, free_address, http_get};
 use tests::Ledger;
 
 use crate::deployment::Deployment;
@@ -163,6 +164,25 @@ pub(crate) fn check(
         findings.expect_equal("people asked for", asked, u64::try_from(ledger.buyers())?);
         Ok(())
     })
+}
+
+/// What an operator is told by `GET /api/audit` after everything: that all of it balances.
+pub(crate) fn over_http(mill: &Deployment) -> Result<()> {
+    let (address, ops) = (free_address()?, free_address()?);
+    let database = mill.sql.url();
+    let variables = [
+        ("ADMIN_ADDRESS", address.as_str()),
+        ("OPS_ADDRESS", &ops),
+        ("REDIS_URL", mill.redis.url()),
+        ("DATABASE_URL", &database),
+    ];
+    let mut admin = WorkerProcess::start("admin", &[], &variables)?;
+    admin.wait_ready(&ops, ANSWER)?;
+    let answer = http_get(&address, "/api/audit")?;
+    let audit: Value = serde_json::from_str(&answer.body)?;
+    let is = |name: &str| audit.get(name) == Some(&Value::Bool(true));
+    ensure!(is("balanced") && is("proven"), "the audit says {audit}");
+    Ok(())
 }
 
 /// The people of a brand whose predictions were asked for.

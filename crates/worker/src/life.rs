@@ -180,9 +180,10 @@ impl Worker {
         Ok(address)
     }
 
-    /// Calls until it succeeds, as long as a dependency is down; other failures are final.
+    /// Calls until it succeeds, as long as a dependency is down; other failures are final, and so is
+    /// that of a task that was started before.
     pub async fn wait_for<T>(
-        &self,
+        &mut self,
         what: &'static str,
         call: impl AsyncFn() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
@@ -201,7 +202,10 @@ impl Worker {
             let why = explain(&error);
             tracing::warn!("waiting for {what}: {why}");
             self.health.waiting(what, why);
-            tokio::time::sleep(backoff.advance()).await;
+            tokio::select! {
+                () = tokio::time::sleep(backoff.advance()) => {}
+                Err(failure) = next_failure(&mut self.tasks) => return Err(failure),
+            }
         }
     }
 
@@ -284,6 +288,23 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_fails_while_a_dependency_is_waited_for_ends_the_start() {
+        let mut worker = Worker {
+            health: Health::default(),
+            stop: CancellationToken::new(),
+            tasks: JoinSet::new(),
+            grace: Duration::ZERO,
+            fail_fast: false,
+        };
+        worker.task("broken", async { anyhow::bail!("no more") });
+        let down = async || -> anyhow::Result<()> {
+            Err(common::Unavailable::new("sql", "still down").into())
+        };
+        let error = worker.wait_for("sql", down).await.expect_err("it ends");
+        assert_eq!(explain(&error), "in task broken: no more");
+    }
 
     #[tokio::test]
     async fn a_run_that_never_ends_is_dropped_and_the_task_run_again() {
