@@ -1,7 +1,8 @@
 //! Publishes the events of many requests together: while one call is on its way to the bus, the next
 //! requests gather. One request alone does not wait, and a hundred cost little more than one.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bus::{Bus, BusError, ClaimWindow};
@@ -10,7 +11,7 @@ use common::messages::RawEvent;
 use common::topics::EventsRaw;
 use crash_points::{CrashPoint, reached};
 use futures_util::future::join_all;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use worker::http::Problem;
 
 /// Who claims an event when it is accepted.
@@ -54,6 +55,46 @@ pub(crate) struct GroupCommit {
     bus: Bus,
     dedup_window: Duration,
     requests: Mutex<mpsc::Receiver<Request>>,
+    in_flight: InFlight,
+}
+
+/// The names in the calls on their way: the same event waits until it is known what became of the
+/// other, else both calls would find it new.
+#[derive(Debug, Default)]
+struct InFlight {
+    names: std::sync::Mutex<HashSet<String>>,
+    changed: Notify,
+}
+
+impl InFlight {
+    async fn enter(&self, names: &[String]) {
+        loop {
+            // Before the look, so that no change is missed.
+            let changed = self.changed.notified();
+            if self.try_enter(names) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn try_enter(&self, names: &[String]) -> bool {
+        let mut all = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.iter().any(|name| all.contains(name)) {
+            return false;
+        }
+        all.extend(names.iter().cloned());
+        true
+    }
+
+    fn leave(&self, names: &[String]) {
+        let mut all = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            all.remove(name);
+        }
+        drop(all);
+        self.changed.notify_waiters();
+    }
 }
 
 /// The two ends.
@@ -63,6 +104,7 @@ pub(crate) fn group_commit(bus: Bus, dedup_window: Duration) -> (Publisher, Grou
         bus,
         dedup_window,
         requests: Mutex::new(receiver),
+        in_flight: InFlight::default(),
     };
     let publisher = Publisher {
         requests: sender,
@@ -190,8 +232,11 @@ impl GroupCommit {
         };
         reached(CrashPoint::IngestionPublishing);
         // The normaliser drops what two processes took at the same moment.
+        self.in_flight.enter(&names).await;
         let published = self.bus.publish_new::<EventsRaw>(events, &names, window);
-        let ids = published.await?;
+        let ids = published.await;
+        self.in_flight.leave(&names);
+        let ids = ids?;
         reached(CrashPoint::IngestionPublished);
         Ok(ids.iter().map(Option::is_some).collect())
     }
@@ -273,6 +318,28 @@ mod tests {
         assert_eq!(new, 101);
         let stored = bus.range(EventsRaw::INFO.name, bus::MessageId::ZERO, 1_000);
         assert_eq!(stored.await.expect("the stream").len(), 101);
+    }
+
+    #[tokio::test]
+    async fn a_name_in_flight_is_waited_for() {
+        let in_flight = InFlight::default();
+        let [one, both, other] = [&["a"][..], &["a", "b"], &["c"]].map(|names| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        });
+        in_flight.enter(&one).await;
+        in_flight.enter(&other).await;
+        let mut waiting = std::pin::pin!(in_flight.enter(&both));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        in_flight.leave(&other);
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        in_flight.leave(&one);
+        waiting.await;
+        assert!(!in_flight.try_enter(&one));
+        in_flight.leave(&both);
+        assert!(in_flight.try_enter(&one));
     }
 
     #[tokio::test]
