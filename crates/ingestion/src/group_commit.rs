@@ -1,8 +1,9 @@
 //! Publishes the events of many requests together: while one call is on its way to the bus, the next
 //! requests gather. One request alone does not wait, and a hundred cost little more than one.
 
-use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
+mod in_flight;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Bus, BusError, ClaimWindow};
@@ -11,8 +12,10 @@ use common::messages::RawEvent;
 use common::topics::EventsRaw;
 use crash_points::{CrashPoint, reached};
 use futures_util::future::join_all;
-use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use worker::http::Problem;
+
+use self::in_flight::InFlight;
 
 /// Who claims an event when it is accepted.
 const CLAIMANT: &str = "ingestion";
@@ -36,10 +39,10 @@ type Answer = Result<Vec<bool>, Problem>;
 #[derive(Debug)]
 struct Request {
     events: Vec<RawEvent>,
-    bytes: usize,
     answer: oneshot::Sender<Answer>,
-    /// Given back when the request is answered, whether or not its sender is still there.
-    _room: OwnedSemaphorePermit,
+    /// As many as its bytes; given back when the request is answered, whether or not its sender is
+    /// still there.
+    room: OwnedSemaphorePermit,
 }
 
 /// Where requests hand in their events. Clones hand in at the same place.
@@ -56,45 +59,6 @@ pub(crate) struct GroupCommit {
     dedup_window: Duration,
     requests: Mutex<mpsc::Receiver<Request>>,
     in_flight: InFlight,
-}
-
-/// The names in the calls on their way: the same event waits until it is known what became of the
-/// other, else both calls would find it new.
-#[derive(Debug, Default)]
-struct InFlight {
-    names: std::sync::Mutex<HashSet<String>>,
-    changed: Notify,
-}
-
-impl InFlight {
-    async fn enter(&self, names: &[String]) {
-        loop {
-            // Before the look, so that no change is missed.
-            let changed = self.changed.notified();
-            if self.try_enter(names) {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    fn try_enter(&self, names: &[String]) -> bool {
-        let mut all = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.iter().any(|name| all.contains(name)) {
-            return false;
-        }
-        all.extend(names.iter().cloned());
-        true
-    }
-
-    fn leave(&self, names: &[String]) {
-        let mut all = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        for name in names {
-            all.remove(name);
-        }
-        drop(all);
-        self.changed.notify_waiters();
-    }
 }
 
 /// The two ends.
@@ -133,9 +97,8 @@ impl Publisher {
         let (answer, answered) = oneshot::channel();
         let request = Request {
             events,
-            bytes,
             answer,
-            _room: room,
+            room,
         };
         let sent = self.requests.send(request).await.is_ok();
         match answered.await {
@@ -169,14 +132,14 @@ impl GroupCommit {
     async fn gather(&self) -> Option<Vec<Request>> {
         let mut requests = self.requests.lock().await;
         let first = requests.recv().await?;
-        let (mut events, mut bytes) = (first.events.len(), first.bytes);
+        let (mut events, mut bytes) = (first.events.len(), first.room.num_permits());
         let mut group = vec![first];
         while events < EVENTS_PER_CALL
             && bytes < BYTES_PER_CALL
             && let Ok(next) = requests.try_recv()
         {
             events += next.events.len();
-            bytes += next.bytes;
+            bytes += next.room.num_permits();
             group.push(next);
         }
         Some(group)
@@ -318,28 +281,6 @@ mod tests {
         assert_eq!(new, 101);
         let stored = bus.range(EventsRaw::INFO.name, bus::MessageId::ZERO, 1_000);
         assert_eq!(stored.await.expect("the stream").len(), 101);
-    }
-
-    #[tokio::test]
-    async fn a_name_in_flight_is_waited_for() {
-        let in_flight = InFlight::default();
-        let [one, both, other] = [&["a"][..], &["a", "b"], &["c"]].map(|names| {
-            names
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect::<Vec<_>>()
-        });
-        in_flight.enter(&one).await;
-        in_flight.enter(&other).await;
-        let mut waiting = std::pin::pin!(in_flight.enter(&both));
-        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        in_flight.leave(&other);
-        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        in_flight.leave(&one);
-        waiting.await;
-        assert!(!in_flight.try_enter(&one));
-        in_flight.leave(&both);
-        assert!(in_flight.try_enter(&one));
     }
 
     #[tokio::test]
