@@ -17,6 +17,7 @@ pub(crate) struct Reader {
     deliveries: Deliveries,
     /// What is dropped would be claimed by others.
     held: Vec<DeliveryBatch>,
+    stop: CancellationToken,
     driver: JoinSet<()>,
 }
 
@@ -33,13 +34,15 @@ impl Reader {
             },
             ..SubscribeOptions::default()
         };
-        let subscription = bus.subscribe(T::INFO, group, options, CancellationToken::new());
+        let stop = CancellationToken::new();
+        let subscription = bus.subscribe(T::INFO, group, options, stop.clone());
         let mut driver = JoinSet::new();
         driver.spawn(subscription.driver);
         Self {
             consumer: subscription.consumer,
             deliveries: subscription.deliveries,
             held: Vec::new(),
+            stop,
             driver,
         }
     }
@@ -56,9 +59,13 @@ impl Reader {
         ids
     }
 
-    /// Reads no more and settles nothing, as if it had been killed; gives its name.
+    /// Reads no more and settles nothing, as if it had been killed; gives its name. A read that
+    /// is on its way ends first: one that is cut off may still take the next message.
     pub(crate) async fn stop(mut self) -> String {
-        self.driver.shutdown().await;
+        self.stop.cancel();
+        // The driver ends when nothing is in hand.
+        self.held.clear();
+        while self.driver.join_next().await.is_some() {}
         self.consumer.name().to_owned()
     }
 
