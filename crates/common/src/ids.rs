@@ -92,6 +92,25 @@ text_id! {
     /// What happened, such as `purchase`, `page_view`, `whatsapp_message` or any other name.
     EventType
 }
+text_id! {
+    /// An agent whom feedback is about.
+    AgentId
+}
+
+/// The natural id of a written answer without an id of its own: one for each message.
+pub fn reply_id(message_id: &str) -> String {
+    name_based(&["feedback", "reply", message_id]).to_string()
+}
+
+/// The natural id of a reaction without an id of its own: one for each message, user and reaction.
+pub fn reaction_id(message_id: &str, user_id: &str, reaction: &str) -> String {
+    name_based(&["feedback", "reaction", message_id, user_id, reaction]).to_string()
+}
+
+/// The id of the event that tells of a feedback document: the same for the same document.
+pub fn feedback_event_id(feedback_id: &str) -> Uuid {
+    name_based(&["feedback.created", feedback_id])
+}
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {

@@ -16,8 +16,8 @@ pub mod unavailable;
 
 pub use fields::{DecodeError, FieldSink, FieldValue, Message, RawFields};
 pub use ids::{
-    BrandId, EventId, EventType, Identifier, IdentifierType, InvalidText, ObservedIdentifier,
-    ProfileId,
+    AgentId, BrandId, EventId, EventType, Identifier, IdentifierType, InvalidText,
+    ObservedIdentifier, ProfileId,
 };
 pub use time::{Clock, UnixMillis};
 pub use topics::Topic;

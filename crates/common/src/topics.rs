@@ -32,6 +32,19 @@ pub struct TopicInfo {
     pub groups: &'static [&'static str],
     /// How many finished messages are kept for reading and replay.
     pub retained: u64,
+    /// The field that is the record's key on Kafka: messages with the same value stay in order.
+    pub key: &'static str,
+    /// Where it lives unless it is told otherwise.
+    pub home: Home,
+}
+
+/// Where a topic lives unless it is told otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// On the bus that `MILLRACE_BUS` chooses.
+    Bus,
+    /// On Kafka, wherever there is one: other programs meet Millrace there.
+    Kafka,
 }
 
 impl TopicInfo {
@@ -50,7 +63,7 @@ pub trait Topic: Send + Sync + 'static {
 }
 
 macro_rules! topics {
-    ($($(#[$doc:meta])* $type:ident = $name:literal: $message:ty, $groups:expr, keeps $retained:literal;)*) => {
+    ($($(#[$doc:meta])* $type:ident = $name:literal: $message:ty, $groups:expr, keeps $retained:literal, key $key:literal, $home:ident;)*) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy)]
@@ -58,8 +71,13 @@ macro_rules! topics {
 
             impl Topic for $type {
                 type Message = $message;
-                const INFO: TopicInfo =
-                    TopicInfo { name: $name, groups: $groups, retained: $retained };
+                const INFO: TopicInfo = TopicInfo {
+                    name: $name,
+                    groups: $groups,
+                    retained: $retained,
+                    key: $key,
+                    home: Home::$home,
+                };
             }
         )*
 
@@ -70,27 +88,27 @@ macro_rules! topics {
 
 topics! {
     /// Accepted events.
-    EventsRaw = "events.raw": RawEvent, &[groups::NORMALIZERS], keeps 10_000;
+    EventsRaw = "events.raw": RawEvent, &[groups::NORMALIZERS], keeps 10_000, key "event_id", Bus;
     /// Events in normal form.
-    EventsNormalized = "events.normalized": NormalizedEvent, &[groups::EVENT_PROCESSORS], keeps 10_000;
+    EventsNormalized = "events.normalized": NormalizedEvent, &[groups::EVENT_PROCESSORS], keeps 10_000, key "profile_id", Bus;
     /// Accepted events that do not count.
-    EventsRejected = "events.rejected": RejectedEvent, &[], keeps 5_000;
+    EventsRejected = "events.rejected": RejectedEvent, &[], keeps 5_000, key "event_id", Bus;
     /// Profiles that look like one person.
-    MergeRequests = "profiles.merge_requests": MergeRequest, &[groups::MERGE_PROCESSORS], keeps 1_000;
+    MergeRequests = "profiles.merge_requests": MergeRequest, &[groups::MERGE_PROCESSORS], keeps 1_000, key "brand_id", Bus;
     /// Merges that took effect.
-    ProfilesMerged = "profiles.merged": ProfileMerged, &[], keeps 5_000;
+    ProfilesMerged = "profiles.merged": ProfileMerged, &[], keeps 5_000, key "profile_id", Bus;
     /// Merges that were undone.
-    ProfilesUnmerged = "profiles.unmerged": ProfileUnmerged, &[], keeps 5_000;
+    ProfilesUnmerged = "profiles.unmerged": ProfileUnmerged, &[], keeps 5_000, key "profile_id", Bus;
     /// Profiles whose predictions should be made anew.
-    PredictionRequests = "predictions.requests": PredictionRequest, &[groups::PREDICTION_PROCESSORS], keeps 5_000;
+    PredictionRequests = "predictions.requests": PredictionRequest, &[groups::PREDICTION_PROCESSORS], keeps 5_000, key "profile_id", Bus;
     /// Predictions that were made.
-    PredictionResults = "predictions.results": PredictionResult, &[], keeps 5_000;
+    PredictionResults = "predictions.results": PredictionResult, &[], keeps 5_000, key "profile_id", Bus;
     /// Written feedback, from the chat service.
-    FeedbackReplies = "feedback.reply.received": FeedbackReply, &[groups::FEEDBACK_SERVICE], keeps 10_000;
+    FeedbackReplies = "feedback.reply.received": FeedbackReply, &[groups::FEEDBACK_SERVICE], keeps 10_000, key "agentId", Kafka;
     /// Reactions, from the chat service.
-    FeedbackReactions = "feedback.reaction.received": FeedbackReaction, &[groups::FEEDBACK_SERVICE], keeps 10_000;
+    FeedbackReactions = "feedback.reaction.received": FeedbackReaction, &[groups::FEEDBACK_SERVICE], keeps 10_000, key "agentId", Kafka;
     /// Feedback that is in the document store.
-    FeedbackCreatedTopic = "feedback.created": FeedbackCreated, &[], keeps 10_000;
+    FeedbackCreatedTopic = "feedback.created": FeedbackCreated, &[], keeps 10_000, key "agentId", Kafka;
 }
 
 /// The topic of that name.

@@ -8,6 +8,7 @@ mod analytics;
 mod effects;
 mod error;
 mod features;
+mod feedback;
 mod id_ranges;
 mod ledger;
 mod outbox;
@@ -19,6 +20,10 @@ pub use analytics::{Analytics, Bucket, BucketQuery, Grain};
 pub use effects::{Applied, EventFact, Features, MessageKey, PredictionPolicy, Purchase};
 pub use error::StoreError;
 pub use features::{PersonFeatures, Revenue, WindowFeatures};
+pub use feedback::{
+    Added, BatchOverview, BatchState, BatchesOverview, DueWhen, FeedbackBatches, FeedbackDocument,
+    FeedbackDocuments, FeedbackItem, FlushLease, ItemOrigin, RefusedAgent, TakenBatch, Upserted,
+};
 pub use outbox::{Outbox, OutboxMessage};
 pub use profiles::{
     IdentifierKey, KnownProfiles, NewIdentifier, NewProfile, Owner, Person, PersonView, Profiles,

@@ -75,6 +75,8 @@ fn trim(round: &Round<'_>) -> Result<()> {
     for topic in [EventsRaw::INFO, EventsNormalized::INFO] {
         let short = TopicInfo {
             retained: RETAINED,
+            key: "number",
+            home: common::topics::Home::Bus,
             ..topic
         };
         // The connection of the harness may have been killed by the fault before.

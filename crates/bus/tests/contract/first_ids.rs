@@ -26,6 +26,8 @@ impl Topic for Letters {
         name: "test.notes.dlq",
         groups: &[],
         retained: 0,
+        key: "number",
+        home: common::topics::Home::Bus,
     };
 }
 

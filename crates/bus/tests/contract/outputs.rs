@@ -26,6 +26,8 @@ impl Topic for Results {
         name: "test.results",
         groups: &[],
         retained: 10_000,
+        key: "number",
+        home: common::topics::Home::Bus,
     };
 }
 

@@ -29,6 +29,8 @@ impl Topic for SharedNotes {
         name: "test.shared",
         groups: &[READERS, AUDITORS],
         retained: 10_000,
+        key: "number",
+        home: common::topics::Home::Bus,
     };
 }
 

@@ -24,6 +24,8 @@ impl Topic for AuditedNotes {
         name: "test.audited",
         groups: &[READERS, AUDITORS],
         retained: 1,
+        key: "number",
+        home: common::topics::Home::Bus,
     };
 }
 

@@ -54,6 +54,8 @@ impl Topic for Notes {
         name: "test.notes",
         groups: &[READERS],
         retained: 10_000,
+        key: "number",
+        home: common::topics::Home::Bus,
     };
 }
 
@@ -67,5 +69,7 @@ impl Topic for ShortNotes {
         name: "test.short",
         groups: &[READERS],
         retained: 5,
+        key: "number",
+        home: common::topics::Home::Bus,
     };
 }

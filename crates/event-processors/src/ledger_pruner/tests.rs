@@ -34,6 +34,8 @@ impl Topic for Letters {
         name: "events.normalized.dlq",
         groups: &[],
         retained: 0,
+        key: "number",
+        home: common::topics::Home::Bus,
     };
 }
 

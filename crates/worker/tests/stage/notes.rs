@@ -39,6 +39,8 @@ impl Topic for Notes {
         name: "test.notes",
         groups: &[READERS],
         retained: 10_000,
+        key: "number",
+        home: common::topics::Home::Bus,
     };
 }
 
@@ -52,6 +54,8 @@ impl Topic for Answers {
         name: "test.answers",
         groups: &[],
         retained: 10_000,
+        key: "number",
+        home: common::topics::Home::Bus,
     };
 }
 
