@@ -5,6 +5,7 @@ set -euo pipefail
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 PROGRAM=java
 signal_to_stop=TERM
+says_when_ready='Kafka Server started'
 # shellcheck source=scripts/server-process.sh
 . "$scripts/server-process.sh"
 
@@ -116,38 +117,22 @@ addresses() {
     say "controller.quorum.voters=1@127.0.0.1:$2"
 }
 
-# started_since <bytes> <log> <pid>: it says so itself, once it serves; what an earlier life said is
-# before <bytes>.
-started_since() {
-    process_lives "$3" || return 0
-    tail -c "+$(($1 + 1))" "$2" | grep -q 'Kafka Server started'
-}
-
 how_to_start() {
-    local dir=$1 port=$2 pid before line overrides=()
+    local dir=$1 port=$2 before line overrides=()
     shift 2
     if ! have java || [ ! -d "$installed" ]; then
         fail "Kafka $version is not installed: run scripts/kafka.sh install"
     fi
     [ -e "$dir/data/meta.properties" ] || new_data "$dir/data"
     while read -r line; do overrides+=(--override "$line"); done < <(addresses "$port" "$(free_port)")
-    before=$(wc -c 2>/dev/null <"$dir/kafka.log") || before=0
+    before=$(size_of "$dir/kafka.log")
     { cd "$dir/data" && detached java -Xms64m -Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
         -XX:-UsePerfData -XX:+ExitOnOutOfMemoryError \
         "${class_data_option:--XX:SharedArchiveFile=$class_data}" \
         -Dorg.apache.logging.log4j.level=INFO -cp "$(class_path "$installed")" \
         kafka.Kafka "$scripts/../deploy/kafka.properties" --override "log.dirs=$dir/data" \
         "${overrides[@]}" "$@"; } </dev/null >>"$dir/kafka.log" 2>&1 &
-    pid=$!
-    say "$pid" >"$dir/pid"
-    if ! wait_until "$START_SECONDS_MAX" started_since "$before" "$dir/kafka.log" "$pid"; then
-        kill -s KILL "$pid" 2>/dev/null || true
-        fail "Kafka did not serve on port $port within $START_SECONDS_MAX seconds"
-    fi
-    if ! process_lives "$pid"; then
-        grep -E 'ERROR|Exception|rror:' "$dir/kafka.log" | tail -n 5 >&2 || true
-        fail "Kafka did not start on port $port, its log is $dir/kafka.log"
-    fi
+    await_start "$dir" "$port" "$!" "$dir/kafka.log" "$before"
 }
 
 # tool <class> <argument…>

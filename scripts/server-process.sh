@@ -118,6 +118,28 @@ all_gone() {
     done
 }
 
+size_of() { wc -c 2>/dev/null <"$1" || say 0; }
+
+# await_start <dir> <port> <pid> <log> <bytes>: for a server that says in its log when it serves;
+# what an earlier life said is within <bytes>. So it is ours that answers on the port.
+await_start() {
+    local dir=$1 port=$2 pid=$3 log=$4 before=$5
+    say "$pid" >"$dir/pid"
+    if ! wait_until "$START_SECONDS_MAX" has_said "$log" "$before" "$pid"; then
+        kill -s KILL "$pid" 2>/dev/null || true
+        fail "$PROGRAM did not serve on port $port within $START_SECONDS_MAX seconds, its log is $log"
+    fi
+    if ! process_lives "$pid"; then
+        tail -c "+$((before + 1))" "$log" | grep -iE 'error|exception' | tail -n 5 >&2 || true
+        fail "$PROGRAM did not start on port $port, its log is $log"
+    fi
+}
+
+has_said() {
+    process_lives "$3" || return 0
+    tail -c "+$(($2 + 1))" "$1" 2>/dev/null | grep -q "${says_when_ready:?}"
+}
+
 # In a session of its own, so that a Ctrl-C meant for the caller does not reach it, and holding
 # none of the caller's pipes.
 detached() {
