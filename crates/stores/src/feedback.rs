@@ -8,5 +8,8 @@ pub use batches::{
     Added, BatchOverview, BatchState, BatchesOverview, DueWhen, FeedbackBatches, FlushLease,
     RefusedAgent, TakenBatch,
 };
-pub use documents::{FeedbackDocuments, Upserted};
+pub use documents::{
+    DOCUMENT_BYTES_MAX, FeedbackDocuments, FeedbackDocumentsSettings, MongoFeedbackDocuments,
+    SqlFeedbackDocuments, Upserted,
+};
 pub use item::{FeedbackDocument, FeedbackItem, ItemOrigin};

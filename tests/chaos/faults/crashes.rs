@@ -76,6 +76,8 @@ impl Way {
             | CrashPoint::StoresProfilesCommitted
             | CrashPoint::StoresEffectsCommitting
             | CrashPoint::StoresEffectsCommitted
+            | CrashPoint::StoresFeedbackBetweenWrites
+            | CrashPoint::StoresFeedbackWritten
             | CrashPoint::OutboxPublished
             | CrashPoint::OutboxRemoved => Self::Backlog,
         }
@@ -95,6 +97,8 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::OutboxRemoved => &[Role::Processor],
         // Swept, counted from other points on.
         CrashPoint::RedisReplied => &[],
+        // Nobody in the deployment of the chaos runs keeps feedback.
+        CrashPoint::StoresFeedbackBetweenWrites | CrashPoint::StoresFeedbackWritten => &[],
         CrashPoint::BusGroupOpened
         | CrashPoint::BusReadDelivered
         | CrashPoint::BusRecovered
