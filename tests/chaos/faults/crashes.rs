@@ -76,6 +76,9 @@ impl Way {
             | CrashPoint::StoresProfilesCommitted
             | CrashPoint::StoresEffectsCommitting
             | CrashPoint::StoresEffectsCommitted
+            | CrashPoint::StoresFeedbackAdded
+            | CrashPoint::StoresFeedbackTaken
+            | CrashPoint::StoresFeedbackFinishing
             | CrashPoint::OutboxPublished
             | CrashPoint::OutboxRemoved => Self::Backlog,
         }
@@ -95,6 +98,10 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::OutboxRemoved => &[Role::Processor],
         // Swept, counted from other points on.
         CrashPoint::RedisReplied => &[],
+        // No worker of the deployment flushes feedback yet.
+        CrashPoint::StoresFeedbackAdded
+        | CrashPoint::StoresFeedbackTaken
+        | CrashPoint::StoresFeedbackFinishing => &[],
         CrashPoint::BusGroupOpened
         | CrashPoint::BusReadDelivered
         | CrashPoint::BusRecovered
