@@ -2,7 +2,17 @@
 
 mod batches;
 mod documents;
+mod element;
+mod elements;
 mod item;
+mod memory;
+mod ranking;
+mod redis;
+mod settings;
+
+use std::time::Duration;
+
+use common::UnixMillis;
 
 pub use batches::{
     Added, BatchOverview, BatchState, BatchesOverview, DueWhen, FeedbackBatches, FlushLease,
@@ -13,3 +23,12 @@ pub use documents::{
     SqlFeedbackDocuments, Upserted,
 };
 pub use item::{FeedbackDocument, FeedbackItem, ItemOrigin};
+pub use memory::MemoryFeedbackBatches;
+pub use redis::{RedisBatchOptions, RedisFeedbackBatches};
+pub use settings::{FeedbackBatchSettings, FeedbackBatchStore};
+
+/// From one moment to another; none if a clock was set back meanwhile.
+fn age(from: UnixMillis, now: UnixMillis) -> Duration {
+    let millis = now.0.saturating_sub(from.0);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}

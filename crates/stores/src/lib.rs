@@ -23,9 +23,10 @@ pub use error::StoreError;
 pub use features::{PersonFeatures, Revenue, WindowFeatures};
 pub use feedback::{
     Added, BatchOverview, BatchState, BatchesOverview, DOCUMENT_BYTES_MAX, DueWhen,
-    FeedbackBatches, FeedbackDocument, FeedbackDocuments, FeedbackDocumentsSettings, FeedbackItem,
-    FlushLease, ItemOrigin, MongoFeedbackDocuments, RefusedAgent, SqlFeedbackDocuments, TakenBatch,
-    Upserted,
+    FeedbackBatchSettings, FeedbackBatchStore, FeedbackBatches, FeedbackDocument,
+    FeedbackDocuments, FeedbackDocumentsSettings, FeedbackItem, FlushLease, ItemOrigin,
+    MemoryFeedbackBatches, MongoFeedbackDocuments, RedisBatchOptions, RedisFeedbackBatches,
+    RefusedAgent, SqlFeedbackDocuments, TakenBatch, Upserted,
 };
 pub use mongo::MongoSettings;
 pub use outbox::{Outbox, OutboxMessage};

@@ -78,6 +78,9 @@ impl Way {
             | CrashPoint::StoresEffectsCommitted
             | CrashPoint::StoresFeedbackBetweenWrites
             | CrashPoint::StoresFeedbackWritten
+            | CrashPoint::StoresFeedbackAdded
+            | CrashPoint::StoresFeedbackTaken
+            | CrashPoint::StoresFeedbackFinishing
             | CrashPoint::OutboxPublished
             | CrashPoint::OutboxRemoved => Self::Backlog,
         }
@@ -97,8 +100,12 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::OutboxRemoved => &[Role::Processor],
         // Swept, counted from other points on.
         CrashPoint::RedisReplied => &[],
-        // Nobody in the deployment of the chaos runs keeps feedback.
-        CrashPoint::StoresFeedbackBetweenWrites | CrashPoint::StoresFeedbackWritten => &[],
+        // No worker of the deployment flushes feedback yet.
+        CrashPoint::StoresFeedbackBetweenWrites
+        | CrashPoint::StoresFeedbackWritten
+        | CrashPoint::StoresFeedbackAdded
+        | CrashPoint::StoresFeedbackTaken
+        | CrashPoint::StoresFeedbackFinishing => &[],
         CrashPoint::BusGroupOpened
         | CrashPoint::BusReadDelivered
         | CrashPoint::BusRecovered
