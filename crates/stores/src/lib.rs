@@ -25,8 +25,8 @@ pub use feedback::{
     Added, BatchOverview, BatchState, BatchesOverview, DOCUMENT_BYTES_MAX, DueWhen,
     FeedbackBatchSettings, FeedbackBatchStore, FeedbackBatches, FeedbackDocument,
     FeedbackDocuments, FeedbackDocumentsSettings, FeedbackItem, FlushLease, ItemOrigin,
-    MemoryFeedbackBatches, MongoFeedbackDocuments, RedisBatchOptions, RedisFeedbackBatches,
-    RefusedAgent, SqlFeedbackDocuments, TakenBatch, Upserted,
+    MemoryFeedbackBatches, RedisBatchOptions, RedisFeedbackBatches, RefusedAgent, TakenBatch,
+    Upserted,
 };
 pub use mongo::MongoSettings;
 pub use outbox::{Outbox, OutboxMessage};

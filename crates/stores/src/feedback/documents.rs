@@ -9,9 +9,7 @@ mod sql;
 use async_trait::async_trait;
 use common::AgentId;
 
-pub use self::mongo::MongoFeedbackDocuments;
 pub use self::settings::FeedbackDocumentsSettings;
-pub use self::sql::SqlFeedbackDocuments;
 use super::item::FeedbackDocument;
 use crate::error::StoreError;
 

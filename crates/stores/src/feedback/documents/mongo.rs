@@ -35,7 +35,7 @@ const DOING: &str = "writing feedback documents";
 
 /// Feedback documents in the collection `feedback` of a MongoDB.
 #[derive(Debug, Clone)]
-pub struct MongoFeedbackDocuments {
+pub(super) struct MongoFeedbackDocuments {
     link: MongoLink,
     limits: PartLimits,
 }
@@ -48,7 +48,7 @@ struct Found {
 
 impl MongoFeedbackDocuments {
     /// The documents in a database, written by commands of at most so many.
-    pub(crate) fn new(link: MongoLink, documents_max: usize) -> Self {
+    pub(super) fn new(link: MongoLink, documents_max: usize) -> Self {
         let limits = PartLimits {
             documents_max,
             bytes_max: PART_BYTES_MAX,

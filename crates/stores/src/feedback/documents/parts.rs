@@ -45,6 +45,19 @@ pub(crate) struct Pending<'a, E> {
     pub(crate) encoded: E,
 }
 
+#[cfg(test)]
+impl<'a, E> Pending<'a, E> {
+    /// The only one of a call.
+    pub(crate) fn alone(document: &'a FeedbackDocument, encoded: E) -> Self {
+        Self {
+            at: 0,
+            size: 0,
+            document,
+            encoded,
+        }
+    }
+}
+
 type Outcomes = Vec<(usize, Upserted)>;
 type Part<'a, E> = Vec<Pending<'a, E>>;
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{FeedbackDocuments, MongoFeedbackDocuments, SqlFeedbackDocuments};
+use super::FeedbackDocuments;
+use super::mongo::MongoFeedbackDocuments;
+use super::sql::SqlFeedbackDocuments;
 use crate::mongo::MongoSettings;
 use crate::sql::Database;
 

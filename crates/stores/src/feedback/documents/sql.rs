@@ -20,14 +20,14 @@ const PART_BYTES_MAX: usize = DOCUMENT_BYTES_MAX;
 
 /// Feedback documents in SQLite or PostgreSQL, one statement for a part of them.
 #[derive(Debug, Clone)]
-pub struct SqlFeedbackDocuments {
+pub(super) struct SqlFeedbackDocuments {
     database: Database,
     limits: PartLimits,
 }
 
 impl SqlFeedbackDocuments {
     /// The documents in a database, written by statements of at most so many.
-    pub fn new(database: Database, documents_max: usize) -> Self {
+    pub(super) fn new(database: Database, documents_max: usize) -> Self {
         let limits = PartLimits {
             documents_max,
             bytes_max: PART_BYTES_MAX,
