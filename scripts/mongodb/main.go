@@ -58,13 +58,18 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
-	go acceptAll(listener)
+	var turn sync.Mutex
+	go backend.Run(context.Background())
+	go acceptAll(listener, &turn)
 	fmt.Println("Waiting for connections on", address)
-	return backend.Run(ctx)
+
+	// FerretDB would wait for its clients to leave. The command in hand is enough.
+	<-ctx.Done()
+	turn.Lock()
+	return nil
 }
 
-func acceptAll(listener net.Listener) {
-	var turn sync.Mutex
+func acceptAll(listener net.Listener, turn *sync.Mutex) {
 	for {
 		client, err := listener.Accept()
 		if err != nil {
@@ -80,7 +85,7 @@ func acceptAll(listener net.Listener) {
 			}
 			defer backend.Close()
 			// Ends with the connection of either side.
-			_ = serve(newPeer(client), newPeer(backend), &turn)
+			_ = serve(newPeer(client), newPeer(backend), turn)
 		}()
 	}
 }
