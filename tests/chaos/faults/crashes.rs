@@ -98,10 +98,9 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::StoresEffectsCommitted
         | CrashPoint::OutboxPublished
         | CrashPoint::OutboxRemoved => &[Role::Processor],
-        // Swept, counted from other points on.
-        CrashPoint::RedisReplied => &[],
-        // No worker of the deployment flushes feedback yet.
-        CrashPoint::StoresFeedbackBetweenWrites
+        // Swept, counted from other points on; and no worker of the deployment flushes feedback yet.
+        CrashPoint::RedisReplied
+        | CrashPoint::StoresFeedbackBetweenWrites
         | CrashPoint::StoresFeedbackWritten
         | CrashPoint::StoresFeedbackAdded
         | CrashPoint::StoresFeedbackTaken
