@@ -1,5 +1,5 @@
-//! State: profiles, features, analytics and the outbox in SQL (SQLite or PostgreSQL), and estimates
-//! in Redis. It knows nothing of topics and processors.
+//! State: profiles, features, analytics and the outbox in SQL (SQLite or PostgreSQL), estimates in
+//! Redis, and feedback that waits. It knows nothing of topics and processors.
 //!
 //! Effects are applied together with the ids of the messages that caused them, in one transaction
 //! per batch, so that a message that comes again changes nothing.
