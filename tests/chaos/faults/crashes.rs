@@ -96,10 +96,10 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::StoresEffectsCommitted
         | CrashPoint::OutboxPublished
         | CrashPoint::OutboxRemoved => &[Role::Processor],
-        // Swept, counted from other points on.
-        CrashPoint::RedisReplied => &[],
-        // No worker of the deployment flushes feedback yet.
-        CrashPoint::StoresFeedbackAdded
+        // The first is swept, counted from other points on; no worker of the deployment flushes
+        // feedback yet.
+        CrashPoint::RedisReplied
+        | CrashPoint::StoresFeedbackAdded
         | CrashPoint::StoresFeedbackTaken
         | CrashPoint::StoresFeedbackFinishing => &[],
         CrashPoint::BusGroupOpened
