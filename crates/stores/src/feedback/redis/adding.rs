@@ -153,7 +153,7 @@ impl<'a> Call<'a> {
         command
     }
 
-    /// A MessagePack array: of each portion its items, whether it is urgent, and its elements.
+    /// A `MessagePack` array: of each portion its items, whether it is urgent, and its elements.
     fn numbers(&self) -> Vec<u8> {
         const ARRAY_32: u8 = 0xdd;
         const UINT_32: u8 = 0xce;
