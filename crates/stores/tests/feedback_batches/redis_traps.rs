@@ -155,6 +155,25 @@ async fn what_other_programs_push_is_flushed_too() -> Result<()> {
 }
 
 #[tokio::test]
+async fn however_much_other_programs_push_it_is_taken_in_parts() -> Result<()> {
+    let Some(bench) = Bench::on_redis()? else {
+        return Ok(());
+    };
+    bench.cli(&["LPUSH", "feedback:batch:a", OBJECT, OBJECT, OBJECT])?;
+    bench.add(&[item("a", 1)]).await?;
+    bench.cli(&["LPUSH", "feedback:batch:a", OBJECT, OBJECT])?;
+    for (expected, left) in [(4, 2), (2, 0)] {
+        let taken = bench.take(&agent("a"), LONG, 4).await?;
+        assert_eq!(ids(&taken).len(), expected);
+        let flushed = &bench.batches.of_agent(&agent("a")).await?[0];
+        assert_eq!(usize::try_from(flushed.items)?, expected);
+        assert!(bench.batches.finish(&taken).await?);
+        assert_eq!(bench.batches.overview(0).await?.total_items, left);
+    }
+    bench.assert_empty().await
+}
+
+#[tokio::test]
 async fn garbage_comes_out_as_it_is_and_keeps_nothing_back() -> Result<()> {
     let Some(bench) = Bench::on_redis()? else {
         return Ok(());

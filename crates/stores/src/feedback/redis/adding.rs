@@ -126,16 +126,31 @@ impl<'a> Call<'a> {
                 .arg(keys::batch(portion.agent))
                 .arg(keys::meta(portion.agent));
         }
+        command.arg(self.numbers());
         for portion in &self.portions {
-            command.arg(portion.agent.as_str()).arg(portion.items());
-            command
-                .arg(u8::from(portion.is_urgent))
-                .arg(portion.elements.len());
+            command.arg(portion.agent.as_str());
             for element in &portion.elements {
                 command.arg(element.bytes.as_slice());
             }
         }
         command
+    }
+
+    /// A `MessagePack` array: of each portion its items, whether it is urgent, and its elements.
+    fn numbers(&self) -> Vec<u8> {
+        const ARRAY_32: u8 = 0xdd;
+        const UINT_32: u8 = 0xce;
+        let length = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes();
+        let mut packed = vec![ARRAY_32];
+        packed.extend(length(3 * self.portions.len()));
+        for portion in &self.portions {
+            let is_urgent = usize::from(portion.is_urgent);
+            for number in [portion.items(), is_urgent, portion.elements.len()] {
+                packed.push(UINT_32);
+                packed.extend(length(number));
+            }
+        }
+        packed
     }
 
     async fn send(
