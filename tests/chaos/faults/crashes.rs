@@ -77,7 +77,12 @@ impl Way {
             | CrashPoint::StoresEffectsCommitting
             | CrashPoint::StoresEffectsCommitted
             | CrashPoint::OutboxPublished
-            | CrashPoint::OutboxRemoved => Self::Backlog,
+            | CrashPoint::OutboxRemoved
+            | CrashPoint::FeedbackTaken
+            | CrashPoint::FeedbackWritten
+            | CrashPoint::FeedbackHalfPublished
+            | CrashPoint::FeedbackPublished
+            | CrashPoint::FeedbackFinished => Self::Backlog,
         }
     }
 }
@@ -95,6 +100,12 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::OutboxRemoved => &[Role::Processor],
         // Swept, counted from other points on.
         CrashPoint::RedisReplied => &[],
+        // Passed by no worker of this deployment; `tests/feedback.rs` cuts there.
+        CrashPoint::FeedbackTaken
+        | CrashPoint::FeedbackWritten
+        | CrashPoint::FeedbackHalfPublished
+        | CrashPoint::FeedbackPublished
+        | CrashPoint::FeedbackFinished => &[],
         CrashPoint::BusGroupOpened
         | CrashPoint::BusReadDelivered
         | CrashPoint::BusRecovered
