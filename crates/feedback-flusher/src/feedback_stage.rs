@@ -67,7 +67,11 @@ impl<T: FeedbackTopic> FeedbackStage<T> {
             id: received.id.to_string(),
             attempts: received.deliveries,
         };
-        match self.collecting.rules.item(&received.message.given(), origin) {
+        match self
+            .collecting
+            .rules
+            .item(&received.message.given(), origin)
+        {
             Ok(item) => Some(item),
             Err(refusal) => {
                 verdicts.dead_letter(received.id, refusal.reason, refusal.detail);

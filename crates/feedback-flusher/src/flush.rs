@@ -30,7 +30,7 @@ use crate::writing::write;
 /// What `/ready` calls the stores.
 pub(crate) const BATCHES: &str = "feedback-batches";
 pub(crate) const DOCUMENTS: &str = "feedback-documents";
-const EVENTS: &str = "feedback-events";
+pub(crate) const EVENTS: &str = "feedback-events";
 
 /// Flushes batches.
 #[derive(Debug)]

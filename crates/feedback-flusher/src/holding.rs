@@ -28,7 +28,9 @@ impl Holding {
         ] {
             let origins = items.iter().map(|item| &item.origin);
             let origins = origins.filter(|origin| origin.stream == topic.name);
-            let ids: Vec<_> = origins.filter_map(|origin| origin.id.parse().ok()).collect();
+            let ids: Vec<_> = origins
+                .filter_map(|origin| origin.id.parse().ok())
+                .collect();
             if !ids.is_empty() {
                 held.done(&ids);
             }

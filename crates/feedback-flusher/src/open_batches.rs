@@ -93,18 +93,15 @@ impl OpenBatches {
 
 impl State {
     fn saw(&mut self, agent: &AgentId, items: u64, now: Instant) {
-        match self.since.get_mut(agent) {
-            Some(seen) => {
-                // It shrank, so somebody took it, and this is another one.
-                if items <= seen.items {
-                    seen.first = now;
-                }
-                seen.items = items;
+        if let Some(seen) = self.since.get_mut(agent) {
+            // It shrank, so somebody took it, and this is another one.
+            if items <= seen.items {
+                seen.first = now;
             }
-            None if self.since.len() < REMEMBERED_MAX => {
-                self.since.insert(agent.clone(), Seen { first: now, items });
-            }
-            None => {}
+            seen.items = items;
+        } else if self.since.len() < REMEMBERED_MAX {
+            let seen = Seen { first: now, items };
+            self.since.insert(agent.clone(), seen);
         }
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bus::BusSettings;
 use clap::Parser;
 use common::AgentId;
-use stores::DueWhen;
+use stores::{
+    DueWhen, FeedbackBatchSettings, FeedbackDocumentsSettings, MongoSettings, SqlSettings,
+};
 use worker::{ConfigError, WorkerConfig, WorkerSettings};
 
 use crate::item::ItemRules;
@@ -29,6 +31,18 @@ pub(crate) struct Config {
     /// The event bus.
     #[command(flatten)]
     pub(crate) bus: BusSettings,
+    /// Where feedback waits.
+    #[command(flatten)]
+    pub(crate) batches: FeedbackBatchSettings,
+    /// How feedback is kept.
+    #[command(flatten)]
+    pub(crate) documents: FeedbackDocumentsSettings,
+    /// Where feedback is kept.
+    #[command(flatten)]
+    pub(crate) mongo: MongoSettings,
+    /// Where feedback is kept without MongoDB.
+    #[command(flatten)]
+    pub(crate) sql: SqlSettings,
     /// The worker.
     #[command(flatten)]
     pub(crate) worker: WorkerSettings,
@@ -156,7 +170,11 @@ mod tests {
             let wait = config.flush.retry_wait(attempts);
             assert_eq!(wait.as_millis(), wait_ms, "{attempts} attempts");
         }
-        let arguments = ["feedback-flusher", "--flush-retry-base-ms=5000", "--flush-retry-cap-ms=10"];
+        let arguments = [
+            "feedback-flusher",
+            "--flush-retry-base-ms=5000",
+            "--flush-retry-cap-ms=10",
+        ];
         let error = Config::parse_from(arguments).check();
         assert!(error.is_err_and(|error| error.0.contains("FEEDBACK_FLUSH_RETRY_CAP_MS")));
     }

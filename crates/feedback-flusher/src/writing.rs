@@ -37,7 +37,11 @@ pub(crate) async fn write(
             continue;
         }
         let count = part.len();
-        tracing::warn!(count, error, "documents cannot be written together; taking apart");
+        tracing::warn!(
+            count,
+            error,
+            "documents cannot be written together; taking apart"
+        );
         let (first, second) = part.split_at(count / 2);
         todo.push(second);
         todo.push(first);

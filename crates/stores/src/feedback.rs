@@ -3,6 +3,7 @@
 mod batches;
 mod documents;
 mod item;
+mod shown;
 
 pub use batches::{
     Added, BatchOverview, BatchState, BatchesOverview, DueWhen, FeedbackBatches, FlushLease,

@@ -62,11 +62,7 @@ impl<'a> Sorted<'a> {
     }
 
     /// The letters of all items whose document is given up: each brought a message of its own.
-    pub(super) fn letters<'b>(
-        &self,
-        items: &'b [FeedbackItem],
-        attempts: u32,
-    ) -> Vec<GivenUp<'b>> {
+    pub(super) fn letters<'b>(&self, items: &'b [FeedbackItem], attempts: u32) -> Vec<GivenUp<'b>> {
         let given_up = |item: &'b FeedbackItem| {
             let id = item.document.feedback_id.as_str();
             let (reason, why) = self.given_up.get(id)?;

@@ -84,14 +84,32 @@ fn what_can_never_be_an_item_is_refused_with_its_reason() {
     type Change = fn(&mut FeedbackReply, &str);
     let cases: [(Change, Result<(), &str>); 11] = [
         (|reply, _| reply.agent_id.clear(), Err("invalid_agent_id")),
-        (|reply, _| reply.agent_id = " ".to_owned(), Err("invalid_agent_id")),
-        (|reply, _| reply.agent_id = "a\u{7}".to_owned(), Err("invalid_agent_id")),
-        (|reply, long| reply.agent_id = long.to_owned(), Err("invalid_agent_id")),
-        (|reply, long| reply.feedback_id = Some(long.to_owned()), Err("invalid_feedback_id")),
-        (|reply, _| reply.feedback_id = Some("a\nb".to_owned()), Err("invalid_feedback_id")),
+        (
+            |reply, _| reply.agent_id = " ".to_owned(),
+            Err("invalid_agent_id"),
+        ),
+        (
+            |reply, _| reply.agent_id = "a\u{7}".to_owned(),
+            Err("invalid_agent_id"),
+        ),
+        (
+            |reply, long| reply.agent_id = long.to_owned(),
+            Err("invalid_agent_id"),
+        ),
+        (
+            |reply, long| reply.feedback_id = Some(long.to_owned()),
+            Err("invalid_feedback_id"),
+        ),
+        (
+            |reply, _| reply.feedback_id = Some("a\nb".to_owned()),
+            Err("invalid_feedback_id"),
+        ),
         (|reply, _| reply.feedback_id = Some(String::new()), Ok(())),
         (|reply, _| reply.message_id.clear(), Err("no_natural_id")),
-        (|reply, _| reply.message_id = "a\u{1f}b".to_owned(), Err("no_natural_id")),
+        (
+            |reply, _| reply.message_id = "a\u{1f}b".to_owned(),
+            Err("no_natural_id"),
+        ),
         (|reply, _| reply.created_at = UnixMillis(i64::MIN), Ok(())),
         (|reply, long| reply.message_id = long.to_owned(), Ok(())),
     ];
@@ -114,7 +132,10 @@ fn the_size_of_an_item_is_that_of_all_its_texts() {
     reply.rating = None;
     let rest = reply.given().bytes() - reply.text.len();
     assert_eq!(rest, "7roomm-1annlangen".len());
-    for (bytes, expected) in [(1_000 - rest, Ok(())), (1_001 - rest, Err("item_too_large"))] {
+    for (bytes, expected) in [
+        (1_000 - rest, Ok(())),
+        (1_001 - rest, Err("item_too_large")),
+    ] {
         reply.text = "x".repeat(bytes);
         assert_eq!(item(&reply).map(drop), expected, "{bytes}");
     }
@@ -128,10 +149,22 @@ fn items_are_urgent_by_mark_rating_reaction_or_agent() {
         (|reply| reply.agent_id = "vip".to_owned(), true),
         (|reply| reply.rating = Some("1".to_owned()), true),
         (|reply| reply.rating = None, false),
-        (|reply| reply.extra.push(("urgent".to_owned(), "True".to_owned())), true),
-        (|reply| reply.extra.push(("urgent".to_owned(), "false".to_owned())), false),
-        (|reply| reply.extra.push(("priority".to_owned(), "HIGH".to_owned())), true),
-        (|reply| reply.extra.push(("priority".to_owned(), "low".to_owned())), false),
+        (
+            |reply| reply.extra.push(("urgent".to_owned(), "True".to_owned())),
+            true,
+        ),
+        (
+            |reply| reply.extra.push(("urgent".to_owned(), "false".to_owned())),
+            false,
+        ),
+        (
+            |reply| reply.extra.push(("priority".to_owned(), "HIGH".to_owned())),
+            true,
+        ),
+        (
+            |reply| reply.extra.push(("priority".to_owned(), "low".to_owned())),
+            false,
+        ),
     ];
     for (number, (change, expected)) in cases.into_iter().enumerate() {
         let mut reply = reply();

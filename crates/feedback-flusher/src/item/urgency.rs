@@ -8,18 +8,49 @@ const RATING_BEST: f64 = 5.0;
 const NEGATIVE_SHARE_MAX: f64 = 0.4;
 /// Ratings in words that are negative.
 const NEGATIVE_WORDS: [&str; 14] = [
-    "angry", "awful", "bad", "dislike", "down", "horrible", "negative", "no", "not_helpful",
-    "poor", "terrible", "thumbs_down", "unhelpful", "very_bad",
+    "angry",
+    "awful",
+    "bad",
+    "dislike",
+    "down",
+    "horrible",
+    "negative",
+    "no",
+    "not_helpful",
+    "poor",
+    "terrible",
+    "thumbs_down",
+    "unhelpful",
+    "very_bad",
 ];
 /// Reactions that are negative, by the names that chat services give them.
 const NEGATIVE_REACTIONS: [&str; 14] = [
-    "-1", "angry", "angry_face", "bad", "dislike", "down", "downvote", "enraged", "negative",
-    "pouting_face", "rage", "thumbs_down", "thumbsdown", "unhelpful",
+    "-1",
+    "angry",
+    "angry_face",
+    "bad",
+    "dislike",
+    "down",
+    "downvote",
+    "enraged",
+    "negative",
+    "pouting_face",
+    "rage",
+    "thumbs_down",
+    "thumbsdown",
+    "unhelpful",
 ];
 /// Negative emoji.
 const NEGATIVE_EMOJI: [char; 6] = ['👎', '😠', '😡', '🤬', '😞', '💩'];
 /// What follows an emoji without changing what it says: skin tones and the emoji variation.
-const MODIFIERS: [char; 6] = ['\u{1f3fb}', '\u{1f3fc}', '\u{1f3fd}', '\u{1f3fe}', '\u{1f3ff}', '\u{fe0f}'];
+const MODIFIERS: [char; 6] = [
+    '\u{1f3fb}',
+    '\u{1f3fc}',
+    '\u{1f3fd}',
+    '\u{1f3fe}',
+    '\u{1f3ff}',
+    '\u{fe0f}',
+];
 /// Longer texts are no marks.
 const MARK_BYTES_MAX: usize = 64;
 
