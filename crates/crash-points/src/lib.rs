@@ -79,6 +79,12 @@ crash_points! {
     StoresEffectsCommitting = "stores.effects.committing";
     /// The effects of a batch are committed; the answer was not used.
     StoresEffectsCommitted = "stores.effects.committed";
+    /// Feedback items are in their batches; the answer was not used.
+    StoresFeedbackAdded = "stores.feedback.added";
+    /// A batch of feedback is this flusher's; none of it was used.
+    StoresFeedbackTaken = "stores.feedback.taken";
+    /// A flushed batch of feedback is about to be dropped.
+    StoresFeedbackFinishing = "stores.feedback.finishing";
     /// Messages of the outbox are published and still in it.
     OutboxPublished = "outbox.published";
     /// Messages of the outbox are published and removed.

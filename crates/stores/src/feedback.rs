@@ -2,8 +2,18 @@
 
 mod batches;
 mod documents;
+mod element;
+mod elements;
 mod item;
+mod memory;
+mod ranking;
+mod redis;
+mod settings;
 mod shown;
+
+use std::time::Duration;
+
+use common::UnixMillis;
 
 pub use batches::{
     Added, BatchOverview, BatchState, BatchesOverview, DueWhen, FeedbackBatches, FlushLease,
@@ -11,3 +21,12 @@ pub use batches::{
 };
 pub use documents::{FeedbackDocuments, Upserted};
 pub use item::{FeedbackDocument, FeedbackItem, ItemOrigin};
+pub use memory::MemoryFeedbackBatches;
+pub use redis::{RedisBatchOptions, RedisFeedbackBatches};
+pub use settings::{FeedbackBatchSettings, FeedbackBatchStore};
+
+/// From one moment to another; none if a clock was set back meanwhile.
+fn age(from: UnixMillis, now: UnixMillis) -> Duration {
+    let millis = now.0.saturating_sub(from.0);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}

@@ -21,8 +21,10 @@ pub use effects::{Applied, EventFact, Features, MessageKey, PredictionPolicy, Pu
 pub use error::StoreError;
 pub use features::{PersonFeatures, Revenue, WindowFeatures};
 pub use feedback::{
-    Added, BatchOverview, BatchState, BatchesOverview, DueWhen, FeedbackBatches, FeedbackDocument,
-    FeedbackDocuments, FeedbackItem, FlushLease, ItemOrigin, RefusedAgent, TakenBatch, Upserted,
+    Added, BatchOverview, BatchState, BatchesOverview, DueWhen, FeedbackBatchSettings,
+    FeedbackBatchStore, FeedbackBatches, FeedbackDocument, FeedbackDocuments, FeedbackItem,
+    FlushLease, ItemOrigin, MemoryFeedbackBatches, RedisBatchOptions, RedisFeedbackBatches,
+    RefusedAgent, TakenBatch, Upserted,
 };
 pub use outbox::{Outbox, OutboxMessage};
 pub use profiles::{

@@ -76,6 +76,9 @@ impl Way {
             | CrashPoint::StoresProfilesCommitted
             | CrashPoint::StoresEffectsCommitting
             | CrashPoint::StoresEffectsCommitted
+            | CrashPoint::StoresFeedbackAdded
+            | CrashPoint::StoresFeedbackTaken
+            | CrashPoint::StoresFeedbackFinishing
             | CrashPoint::OutboxPublished
             | CrashPoint::OutboxRemoved
             | CrashPoint::FeedbackTaken
@@ -101,7 +104,10 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         // Swept, counted from other points on.
         CrashPoint::RedisReplied => &[],
         // Passed by no worker of this deployment; `tests/feedback.rs` cuts there.
-        CrashPoint::FeedbackTaken
+        CrashPoint::StoresFeedbackAdded
+        | CrashPoint::StoresFeedbackTaken
+        | CrashPoint::StoresFeedbackFinishing
+        | CrashPoint::FeedbackTaken
         | CrashPoint::FeedbackWritten
         | CrashPoint::FeedbackHalfPublished
         | CrashPoint::FeedbackPublished
