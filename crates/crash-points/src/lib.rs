@@ -79,6 +79,10 @@ crash_points! {
     StoresEffectsCommitting = "stores.effects.committing";
     /// The effects of a batch are committed; the answer was not used.
     StoresEffectsCommitted = "stores.effects.committed";
+    /// Some of the feedback documents of a call are written, others are not sent.
+    StoresFeedbackBetweenWrites = "stores.feedback.between_writes";
+    /// All feedback documents of a call are written; the answer was not used.
+    StoresFeedbackWritten = "stores.feedback.written";
     /// Feedback items are in their batches; the answer was not used.
     StoresFeedbackAdded = "stores.feedback.added";
     /// A batch of feedback is this flusher's; none of it was used.

@@ -19,7 +19,7 @@ pub use batches::{
     Added, BatchOverview, BatchState, BatchesOverview, DueWhen, FeedbackBatches, FlushLease,
     RefusedAgent, TakenBatch,
 };
-pub use documents::{FeedbackDocuments, Upserted};
+pub use documents::{DOCUMENT_BYTES_MAX, FeedbackDocuments, FeedbackDocumentsSettings, Upserted};
 pub use item::{FeedbackDocument, FeedbackItem, ItemOrigin};
 pub use memory::MemoryFeedbackBatches;
 pub use redis::{RedisBatchOptions, RedisFeedbackBatches};

@@ -76,6 +76,8 @@ impl Way {
             | CrashPoint::StoresProfilesCommitted
             | CrashPoint::StoresEffectsCommitting
             | CrashPoint::StoresEffectsCommitted
+            | CrashPoint::StoresFeedbackBetweenWrites
+            | CrashPoint::StoresFeedbackWritten
             | CrashPoint::StoresFeedbackAdded
             | CrashPoint::StoresFeedbackTaken
             | CrashPoint::StoresFeedbackFinishing
@@ -104,7 +106,9 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         // Swept, counted from other points on.
         CrashPoint::RedisReplied => &[],
         // Passed by no worker of this deployment; `tests/feedback.rs` cuts there.
-        CrashPoint::StoresFeedbackAdded
+        CrashPoint::StoresFeedbackBetweenWrites
+        | CrashPoint::StoresFeedbackWritten
+        | CrashPoint::StoresFeedbackAdded
         | CrashPoint::StoresFeedbackTaken
         | CrashPoint::StoresFeedbackFinishing
         | CrashPoint::FeedbackTaken

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::AgentId;
-use redis_link::Link;
+use redis_link::{InvalidServer, Link};
 
 use super::batches::{
     Added, BatchOverview, BatchesOverview, DueWhen, FeedbackBatches, FlushLease, TakenBatch,
@@ -45,7 +45,26 @@ pub struct RedisFeedbackBatches {
     options: RedisBatchOptions,
 }
 
+impl Default for RedisBatchOptions {
+    fn default() -> Self {
+        Self {
+            plain_bytes_max: 65_536,
+            replicas: 0,
+            replicas_wait: Duration::from_secs(1),
+        }
+    }
+}
+
 impl RedisFeedbackBatches {
+    /// The batches on the server of a URL. Connects when first used.
+    pub fn at(
+        url: &str,
+        response_timeout: Duration,
+        options: RedisBatchOptions,
+    ) -> Result<Self, InvalidServer> {
+        Ok(Self::new(Link::open(url, response_timeout)?, options))
+    }
+
     /// The batches on a server.
     pub fn new(link: Link, options: RedisBatchOptions) -> Self {
         let adding = match options.replicas {

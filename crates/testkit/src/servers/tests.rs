@@ -1,3 +1,6 @@
+mod kafka;
+mod mongo;
+
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
