@@ -13,7 +13,8 @@ use crate::error::StoreError;
 pub struct Added {
     /// The agents that got items, each with the number of items that now wait.
     pub waiting: Vec<(AgentId, u64)>,
-    /// Agents whose items could not be added; the others' were.
+    /// Agents whose items could not be added, as when somebody else's value is in the place of their
+    /// batch; nothing of theirs was changed, and the others' items were added.
     pub refused: Vec<RefusedAgent>,
 }
 
@@ -44,7 +45,8 @@ pub struct FlushLease {
     pub token: String,
     /// After so long without renewal others take the batch over.
     pub length: Duration,
-    /// Items that are taken at most; the rest stays in the batch.
+    /// Items that are taken at most; the rest stays in the batch. A store that keeps many items in
+    /// one piece takes one piece at least.
     pub items_max: usize,
 }
 
@@ -57,11 +59,13 @@ pub struct TakenBatch {
     pub token: String,
     /// The items, oldest first.
     pub items: Vec<FeedbackItem>,
-    /// What lies in the batch and is no item of this store, as it was found.
+    /// What lies in the batch and is no item of this store, as it was found; bytes that are no text
+    /// as `base64:` and their Base64.
     pub unreadable: Vec<String>,
     /// How often it was taken, this time included.
     pub attempts: u32,
-    /// How long its first item has waited.
+    /// How long its first item has waited, by the store's clock; never negative. Nobody knows it of
+    /// the rest of a batch that was taken in parts, which counts as old as the batch was.
     pub age: Duration,
 }
 
@@ -85,7 +89,7 @@ pub struct BatchOverview {
     pub state: BatchState,
     /// How many items it has.
     pub items: u64,
-    /// Its size as it is stored.
+    /// About its size as it is stored.
     pub bytes: u64,
     /// When its first item came.
     pub created_at: UnixMillis,
@@ -123,7 +127,7 @@ pub trait FeedbackBatches: Send + Sync + std::fmt::Debug {
     fn is_durable(&self) -> bool;
 
     /// Adds items, those of one agent in their order. When it fails, some may have been added;
-    /// repeating the call is harmless.
+    /// repeating the call is harmless: what comes twice has the same `feedback_id`.
     async fn add(&self, items: &[FeedbackItem]) -> Result<Added, StoreError>;
 
     /// Agents with a batch that is due, urgent ones first, then by age; at most so many. A batch that
@@ -148,7 +152,8 @@ pub trait FeedbackBatches: Send + Sync + std::fmt::Debug {
     /// Drops a batch that was flushed; gives whether it was still this taker's.
     async fn finish(&self, batch: &TakenBatch) -> Result<bool, StoreError>;
 
-    /// Makes the batch of an agent, or of all, due at once; gives how many there are.
+    /// Makes the batches of an agent, or of all, due at once: those that grow, whole, and those that
+    /// wait for another try. Gives how many these are; what somebody flushes is not among them.
     async fn request_flush(&self, agent: Option<&AgentId>) -> Result<u64, StoreError>;
 
     /// The batches, the oldest of them in full, at most so many.

@@ -71,3 +71,64 @@ impl FeedbackBatchSettings {
 fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use common::UnixMillis;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Worker {
+        #[command(flatten)]
+        redis: RedisServers,
+        #[command(flatten)]
+        batches: FeedbackBatchSettings,
+    }
+
+    #[derive(Debug)]
+    struct NoClock;
+
+    impl Clock for NoClock {
+        fn now(&self) -> UnixMillis {
+            UnixMillis(0)
+        }
+    }
+
+    fn settings(arguments: &[&str]) -> Result<Worker, clap::Error> {
+        Worker::try_parse_from(["worker"].iter().chain(arguments))
+    }
+
+    #[test]
+    fn the_store_that_is_named_is_opened_and_redis_is_the_default() {
+        for (arguments, name, is_durable) in [
+            (&[][..], "redis", true),
+            (&["--feedback-batch-store=redis"], "redis", true),
+            (&["--feedback-batch-store=memory"], "memory", false),
+        ] {
+            let worker = settings(arguments).expect("settings");
+            let batches = worker.batches.open(&worker.redis, Arc::new(NoClock));
+            let batches = batches.expect("a store");
+            assert_eq!((batches.name(), batches.is_durable()), (name, is_durable));
+        }
+        assert!(settings(&["--feedback-batch-store=paper"]).is_err());
+    }
+
+    #[test]
+    fn what_is_set_reaches_the_store() {
+        let default = settings(&[]).expect("settings").batches.on_redis();
+        assert_eq!(default, RedisBatchOptions::default());
+        let set = settings(&[
+            "--feedback-compress-bytes=1000",
+            "--feedback-wait-replicas=2",
+            "--feedback-wait-replicas-ms=30",
+        ]);
+        let expected = RedisBatchOptions {
+            plain_bytes_max: 1_000,
+            replicas: 2,
+            replicas_wait: Duration::from_millis(30),
+        };
+        assert_eq!(set.expect("settings").batches.on_redis(), expected);
+    }
+}
