@@ -6,14 +6,15 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use common::AgentId;
+use common::{AgentId, Clock};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stores::{FeedbackBatches, FeedbackDocuments, StoreError};
+use stores::{Database, FeedbackBatches, FeedbackDocuments, InvalidServer, StoreError};
 use worker::http::Problem;
 
 use crate::api::Api;
 use crate::problems::{bad_request, store_problem};
+use crate::settings::Config;
 
 /// Batches or documents that are shown when nobody says how many.
 const COUNT_DEFAULT: u32 = 100;
@@ -40,6 +41,19 @@ struct Wish {
 }
 
 impl Feedback {
+    /// The stores of the settings. Connects when first used.
+    pub(crate) fn open(
+        config: &Config,
+        database: &Database,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, InvalidServer> {
+        let redis = &config.bus.redis;
+        Ok(Self {
+            batches: config.batches.open(redis, Arc::clone(clock))?,
+            documents: config.documents.open(&config.mongo, database),
+        })
+    }
+
     /// The batches, if they can be seen from here.
     fn batches(&self) -> Result<&dyn FeedbackBatches, Problem> {
         if self.batches.is_durable() {

@@ -34,18 +34,13 @@ async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
     let bus = config.bus.open()?;
     let database = config.sql.open()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (redis, shared_clock) = (&config.bus.redis, Arc::clone(&clock));
-    let feedback = Feedback {
-        batches: config.batches.open(redis, shared_clock)?,
-        documents: config.documents.open(&config.mongo, &database),
-    };
     let api = Api {
         bus: bus.clone(),
         profiles: Profiles::new(database.clone()),
         features: Features::new(database.clone()),
         analytics: Analytics::new(database.clone()),
         unique: UniqueProfiles::new(config.bus.redis.link(Role::Views)?),
-        feedback,
+        feedback: Feedback::open(&config, &database, &clock)?,
         clock,
         token: config.token.map(Arc::from),
         default_region: config.default_region,

@@ -30,10 +30,10 @@ impl FailedTries {
     }
 
     /// These documents were given up.
-    pub(crate) fn forget<'a>(&self, feedback_ids: impl Iterator<Item = &'a str>) {
+    pub(crate) fn forget(&self, feedback_ids: &[&str]) {
         self.with(|tries| {
             for id in feedback_ids {
-                tries.remove(id);
+                tries.remove(*id);
             }
         });
     }

@@ -126,7 +126,8 @@ impl Flusher {
             unfinished("bus_unavailable", &error)
         })?;
         self.health.ready(EVENTS);
-        self.failed.forget(sorted.given_up.keys().copied());
+        let given_up: Vec<&str> = sorted.given_up.keys().copied().collect();
+        self.failed.forget(&given_up);
         match sorted.waiting.first() {
             None => Ok(()),
             Some(error) => Err(unfinished("documents_failed", error)),

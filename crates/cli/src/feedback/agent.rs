@@ -59,7 +59,7 @@ impl ShowAgent {
             }))?;
             return Ok(ExitCode::SUCCESS);
         }
-        stats::table(waiting.iter())?;
+        stats::table(&waiting)?;
         Output::stdout().table(COLUMNS, newest.iter().map(row))?;
         note(&format!("{} documents are kept", grouped(count)));
         Ok(ExitCode::SUCCESS)

@@ -55,8 +55,8 @@ impl Stats {
 }
 
 /// The table of some batches.
-pub(super) fn table<'a>(batches: impl Iterator<Item = &'a BatchOverview>) -> std::io::Result<()> {
-    Output::stdout().table(COLUMNS, batches.map(row))
+pub(super) fn table(batches: &[BatchOverview]) -> std::io::Result<()> {
+    Output::stdout().table(COLUMNS, batches.iter().map(row))
 }
 
 fn row(batch: &BatchOverview) -> Vec<String> {
