@@ -13,6 +13,8 @@ mod metrics;
 mod open_batches;
 mod settings;
 mod starting;
+#[cfg(test)]
+mod testing;
 mod writing;
 
 use std::process::ExitCode;

@@ -69,3 +69,59 @@ fn outcome(upserted: Upserted) -> Outcome {
         Upserted::Refused(why) => Outcome::Refused(why),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{FakeDocuments, document};
+
+    async fn outcomes(ids: &[&str]) -> (Result<Vec<&'static str>, StoreError>, FakeDocuments) {
+        let store = FakeDocuments::default();
+        let documents: Vec<FeedbackDocument> = ids.iter().map(|id| document(id)).collect();
+        let outcomes = write(&store, &documents).await;
+        let name = |outcome: &Outcome| match outcome {
+            Outcome::Kept => "kept",
+            Outcome::Refused(_) => "refused",
+            Outcome::Failed(_) => "failed",
+        };
+        let names = outcomes.map(|outcomes| outcomes.iter().map(name).collect());
+        (names, store)
+    }
+
+    #[tokio::test]
+    async fn the_healthy_are_kept_and_the_culprits_found_in_their_places() {
+        for (ids, expected, calls) in [
+            (&["a", "b", "c"][..], &["kept", "kept", "kept"][..], 1),
+            (&[], &[], 1),
+            (&["a", "refused", "c"], &["kept", "refused", "kept"], 1),
+            (
+                &["sick", "b", "c", "d"],
+                &["failed", "kept", "kept", "kept"],
+                5,
+            ),
+            (&["a", "b", "sick"], &["kept", "kept", "failed"], 5),
+            (&["sick-1", "b", "sick-2"], &["failed", "kept", "failed"], 5),
+            (&["sick"], &["failed"], 1),
+        ] {
+            let (outcomes, store) = outcomes(ids).await;
+            assert_eq!(outcomes.expect("it works"), expected, "{ids:?}");
+            assert_eq!(store.calls(), calls, "{ids:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_takes_none_of_several_is_sick_itself() {
+        let (outcomes, _) = outcomes(&["sick-1", "sick-2", "sick-3"]).await;
+        assert!(outcomes.is_err_and(|error| error.is_unavailable()));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_down_is_asked_once() {
+        let store = FakeDocuments::default();
+        store.set_down(true);
+        let documents = [document("a"), document("b")];
+        let error = write(&store, &documents).await.expect_err("it is down");
+        assert!(error.is_unavailable());
+        assert_eq!(store.calls(), 1);
+    }
+}
