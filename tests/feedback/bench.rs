@@ -12,8 +12,8 @@ use common::topics::{FeedbackCreatedTopic, FeedbackReactions, FeedbackReplies};
 use common::topics::{Topic as _, TopicInfo};
 use common::{AgentId, Message as _};
 use stores::{
-    Database, FeedbackBatchSettings, FeedbackBatches, FeedbackDocuments, RedisServers,
-    SqlFeedbackDocuments,
+    Database, FeedbackBatchSettings, FeedbackBatches, FeedbackDocuments, FeedbackDocumentsSettings,
+    MongoSettings, RedisServers,
 };
 use testkit::servers::{
     RedisDatabase, WorkerProcess, eventually_async, free_address, http_get, redis_cli,
@@ -45,13 +45,17 @@ pub(crate) struct Flusher {
     ops: String,
 }
 
-/// The settings of the batch store.
+/// The settings of the stores.
 #[derive(Debug, Parser)]
 struct Stores {
     #[command(flatten)]
     redis: RedisServers,
     #[command(flatten)]
     batches: FeedbackBatchSettings,
+    #[command(flatten)]
+    documents: FeedbackDocumentsSettings,
+    #[command(flatten)]
+    mongo: MongoSettings,
 }
 
 impl Bench {
@@ -102,10 +106,11 @@ impl Bench {
             ("FEEDBACK_BATCH_TIME_MS", NEVER_MS),
             ("FEEDBACK_WORKER_CHECK_INTERVAL_MS", "200"),
         ];
+        let stores = Stores::try_parse_from(["test"])?;
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Ok(Some(Self {
             bus: Bus::on_redis(redis.url(), COMMAND_TIMEOUT)?,
-            documents: Arc::new(SqlFeedbackDocuments::new(database, 1_000)),
+            documents: stores.documents.open(&stores.mongo, &database),
             sql,
             variables: variables.into(),
             redis,

@@ -19,8 +19,10 @@ use crate::open_batches::OpenBatches;
 
 /// The time between two looks, unless looking takes long.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// A look takes at most one part in so many of the time, however many batches there are.
+/// A look takes at most one part in so many of the time, however many batches there are,
 const LOOK_SHARE: u32 = 20;
+/// unless that would be too seldom.
+const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 /// Flushes what is due.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ impl FlushLoop {
         let flush_max = usize::from(self.flusher.settings.flush_concurrency);
         let mut work = Work::new(flush_max);
         let (mut next_look, mut next_check) = (Instant::now(), Instant::now());
-        let mut looking = false;
+        let (mut looking, mut probing) = (false, false);
         loop {
             work.start_flushes(&self.flusher);
             let wait = next_look.saturating_duration_since(Instant::now());
@@ -49,9 +51,11 @@ impl FlushLoop {
                 Some(ended) = work.next() => match ended {
                     Ended::Look(due, took) => {
                         looking = false;
-                        next_look = Instant::now() + LOOK_INTERVAL.max(took * LOOK_SHARE);
+                        let wait = (took * LOOK_SHARE).clamp(LOOK_INTERVAL, LOOK_INTERVAL_MAX);
+                        next_look = Instant::now() + wait;
                         work.add(due);
                     }
+                    Ended::Probe => probing = false,
                     Ended::Flush(agent, flushed) => self.flushed(&mut work, agent, flushed),
                 },
                 full = self.open.full() => work.add(full),
@@ -63,6 +67,10 @@ impl FlushLoop {
                     }
                     let look = if check { Look::Check } else { Look::Quick };
                     work.look(&self.looking, look);
+                    if !probing && self.looking.misses_something() {
+                        probing = true;
+                        work.probe(&self.looking);
+                    }
                 }
             }
         }

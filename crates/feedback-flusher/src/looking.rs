@@ -48,7 +48,6 @@ pub(crate) struct Looking {
 impl Looking {
     /// Agents whose batch is due. Failures are said in the health, and the next look tries again.
     pub(crate) async fn look(&self, look: Look) -> Vec<AgentId> {
-        self.see_what_is_back().await;
         match self.find(look).await {
             Ok(due) => {
                 self.health.ready(BATCHES);
@@ -98,8 +97,14 @@ impl Looking {
         Ok(due)
     }
 
+    /// Whether a server was found down and nothing was flushed since.
+    pub(crate) fn misses_something(&self) -> bool {
+        let down = self.health.reasons();
+        down.contains_key(DOCUMENTS) || down.contains_key(EVENTS)
+    }
+
     /// A server that was down may be back with nothing left to flush here.
-    async fn see_what_is_back(&self) {
+    pub(crate) async fn see_what_is_back(&self) {
         let down = self.health.reasons();
         if down.contains_key(DOCUMENTS) && self.documents.prepare().await.is_ok() {
             self.health.ready(DOCUMENTS);

@@ -91,7 +91,7 @@ pub(crate) async fn start(config: Config, worker: &mut Worker) -> anyhow::Result
 async fn connect(config: &Config, worker: &mut Worker) -> anyhow::Result<Parts> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let bus = config.bus.open()?;
-    let connected = worker.wait_for("bus", async || {
+    let connected = worker.wait_for("redis", async || {
         config.bus.check(&bus).await?;
         let topics = [FeedbackReplies::INFO, FeedbackReactions::INFO];
         Ok(bus.open_groups(&topics).await?)

@@ -22,6 +22,8 @@ pub(super) enum Ended {
     Look(Vec<AgentId>, Duration),
     /// A flush.
     Flush(AgentId, Flushed),
+    /// Asking whether servers that were down are back.
+    Probe,
 }
 
 /// Flushes that run, at most one for each agent, and agents that wait for theirs.
@@ -87,6 +89,15 @@ impl Work {
             let start = Instant::now();
             let due = looking.look(look).await;
             Ended::Look(due, start.elapsed())
+        }));
+    }
+
+    /// Asks whether servers that were down are back. It may take long, and nothing waits for it.
+    pub(super) fn probe(&self, looking: &Arc<Looking>) {
+        let looking = Arc::clone(looking);
+        self.running.push(Box::pin(async move {
+            looking.see_what_is_back().await;
+            Ended::Probe
         }));
     }
 
