@@ -6,6 +6,7 @@ mod element;
 mod elements;
 mod item;
 mod memory;
+mod mongo;
 mod ranking;
 mod redis;
 mod settings;
@@ -23,7 +24,7 @@ pub use documents::{DOCUMENT_BYTES_MAX, FeedbackDocuments, FeedbackDocumentsSett
 pub use item::{FeedbackDocument, FeedbackItem, ItemOrigin};
 pub use memory::MemoryFeedbackBatches;
 pub use redis::{RedisBatchOptions, RedisFeedbackBatches};
-pub use settings::{FeedbackBatchSettings, FeedbackBatchStore};
+pub use settings::{FeedbackBatchSettings, FeedbackBatchStore, InvalidBatchStore};
 
 /// From one moment to another; none if a clock was set back meanwhile.
 fn age(from: UnixMillis, now: UnixMillis) -> Duration {

@@ -24,9 +24,9 @@ pub use features::{PersonFeatures, Revenue, WindowFeatures};
 pub use feedback::{
     Added, BatchOverview, BatchState, BatchesOverview, DOCUMENT_BYTES_MAX, DueWhen,
     FeedbackBatchSettings, FeedbackBatchStore, FeedbackBatches, FeedbackDocument,
-    FeedbackDocuments, FeedbackDocumentsSettings, FeedbackItem, FlushLease, ItemOrigin,
-    MemoryFeedbackBatches, RedisBatchOptions, RedisFeedbackBatches, RefusedAgent, TakenBatch,
-    Upserted,
+    FeedbackDocuments, FeedbackDocumentsSettings, FeedbackItem, FlushLease, InvalidBatchStore,
+    ItemOrigin, MemoryFeedbackBatches, RedisBatchOptions, RedisFeedbackBatches, RefusedAgent,
+    TakenBatch, Upserted,
 };
 pub use mongo::MongoSettings;
 pub use outbox::{Outbox, OutboxMessage};

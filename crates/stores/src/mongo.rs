@@ -13,7 +13,7 @@ use mongodb::options::ClientOptions;
 use mongodb::{Client, Database};
 use tokio::sync::OnceCell;
 
-pub(crate) use self::error::{StatementError, WriteReply};
+pub(crate) use self::error::{StatementError, WriteReply, number};
 pub use self::settings::MongoSettings;
 use crate::error::StoreError;
 
@@ -52,10 +52,11 @@ impl MongoLink {
 
     /// What a write waits for: a majority of the servers, and their disks. The time-out says how long;
     /// what is written after it stays written, and nobody was told.
-    pub(crate) fn write_concern(&self) -> RawDocumentBuf {
+    pub(crate) fn write_concern(&self) -> WriteConcern {
         let wait = self.settings.mongodb_timeout().as_millis() / 2;
-        let wait = i64::try_from(wait).unwrap_or(i64::MAX);
-        rawdoc! { "w": "majority", "j": true, "wtimeout": wait }
+        WriteConcern {
+            wait_ms: i64::try_from(wait).unwrap_or(i64::MAX),
+        }
     }
 
     /// The database. Names are resolved when it is asked for first.
@@ -92,6 +93,17 @@ impl MongoLink {
     ) -> Result<Document, StoreError> {
         let database = self.database().await?;
         self.bounded(doing, async { database.run_raw_command(command).await })
+            .await
+    }
+
+    /// [`MongoLink::run`] for a command that is put together as a document.
+    pub(crate) async fn run_document(
+        &self,
+        doing: &'static str,
+        command: Document,
+    ) -> Result<Document, StoreError> {
+        let database = self.database().await?;
+        self.bounded(doing, async { database.run_command(command).await })
             .await
     }
 
@@ -142,6 +154,24 @@ impl MongoLink {
     }
 }
 
+/// What a write waits for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WriteConcern {
+    wait_ms: i64,
+}
+
+impl From<WriteConcern> for Document {
+    fn from(concern: WriteConcern) -> Self {
+        doc! { "w": "majority", "j": true, "wtimeout": concern.wait_ms }
+    }
+}
+
+impl From<WriteConcern> for RawDocumentBuf {
+    fn from(concern: WriteConcern) -> Self {
+        rawdoc! { "w": "majority", "j": true, "wtimeout": concern.wait_ms }
+    }
+}
+
 /// MongoDB cannot be used now.
 pub(crate) fn unavailable(detail: impl fmt::Display) -> StoreError {
     StoreError::Unavailable(Unavailable::new("mongodb", detail))
@@ -151,11 +181,11 @@ pub(crate) fn unavailable(detail: impl fmt::Display) -> StoreError {
 pub(crate) fn update_command(
     collection: &str,
     statements: mongodb::bson::RawArrayBuf,
-    write_concern: RawDocumentBuf,
+    write_concern: WriteConcern,
 ) -> RawDocumentBuf {
     let mut command = rawdoc! { "update": collection };
     command.append(cstr!("updates"), statements);
     command.append(cstr!("ordered"), false);
-    command.append(cstr!("writeConcern"), write_concern);
+    command.append(cstr!("writeConcern"), RawDocumentBuf::from(write_concern));
     command
 }

@@ -8,7 +8,9 @@ use redis_link::{InvalidServer, RedisServers, Role};
 
 use super::batches::FeedbackBatches;
 use super::memory::MemoryFeedbackBatches;
+use super::mongo::MongoFeedbackBatches;
 use super::redis::{RedisBatchOptions, RedisFeedbackBatches};
+use crate::mongo::MongoSettings;
 
 /// A store of feedback that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -17,6 +19,19 @@ pub enum FeedbackBatchStore {
     Redis,
     /// In this process: messages are settled when their feedback is flushed.
     Memory,
+    /// In MongoDB, the collection `pending_feedback_batches`: like Redis, and slower.
+    Mongodb,
+}
+
+/// A store that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidBatchStore {
+    /// The Redis server's settings cannot be used.
+    #[error(transparent)]
+    Redis(#[from] InvalidServer),
+    /// There is no MongoDB.
+    #[error("FEEDBACK_BATCH_STORE (--feedback-batch-store): mongodb needs MONGODB_URI")]
+    NoMongoDb,
 }
 
 /// Feedback that waits.
@@ -26,7 +41,7 @@ pub struct FeedbackBatchSettings {
     /// Where feedback waits until it is flushed
     #[arg(long, env = "FEEDBACK_BATCH_STORE", value_enum, default_value_t = FeedbackBatchStore::Redis)]
     pub feedback_batch_store: FeedbackBatchStore,
-    /// Bytes of the feedback on one agent that comes together above which it is compressed in Redis
+    /// Bytes of the feedback on one agent that comes together above which it is compressed in Redis or MongoDB
     #[arg(long, env = "FEEDBACK_COMPRESS_BYTES", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(256..=16_777_216))]
     pub feedback_compress_bytes: u32,
     /// Redis replicas that must have feedback before it counts as stored
@@ -45,8 +60,9 @@ impl FeedbackBatchSettings {
     pub fn open(
         &self,
         redis: &RedisServers,
+        mongo: &MongoSettings,
         clock: Arc<dyn Clock>,
-    ) -> Result<Arc<dyn FeedbackBatches>, InvalidServer> {
+    ) -> Result<Arc<dyn FeedbackBatches>, InvalidBatchStore> {
         match self.feedback_batch_store {
             FeedbackBatchStore::Redis => {
                 let link = redis.link(Role::Feedback)?;
@@ -55,6 +71,11 @@ impl FeedbackBatchSettings {
             FeedbackBatchStore::Memory => {
                 let items_max = count(self.feedback_memory_items_max);
                 Ok(Arc::new(MemoryFeedbackBatches::new(clock, items_max)))
+            }
+            FeedbackBatchStore::Mongodb => {
+                let link = mongo.link().ok_or(InvalidBatchStore::NoMongoDb)?;
+                let plain_bytes_max = count(self.feedback_compress_bytes);
+                Ok(Arc::new(MongoFeedbackBatches::new(link, plain_bytes_max)))
             }
         }
     }

@@ -13,7 +13,7 @@ use super::{RedisBatchOptions, keys, reply};
 use crate::error::StoreError;
 use crate::feedback::batches::{Added, RefusedAgent};
 use crate::feedback::elements::{self, Encoded};
-use crate::feedback::item::FeedbackItem;
+use crate::feedback::item::{FeedbackItem, by_agent};
 
 /// Elements in one call: Lua can put some 7,000 values on its stack.
 const ELEMENTS_MAX: usize = 1_000;
@@ -54,23 +54,6 @@ pub(super) async fn add(
     }
     call.send(link, options, &mut outcomes).await?;
     Ok(outcomes.added)
-}
-
-/// The items of each agent, in the order in which the agents come up first.
-fn by_agent(items: &[FeedbackItem]) -> Vec<(&AgentId, Vec<&FeedbackItem>)> {
-    let mut groups: Vec<(&AgentId, Vec<&FeedbackItem>)> = Vec::new();
-    let mut places = HashMap::new();
-    for item in items {
-        let agent = &item.document.agent_id;
-        let place = *places.entry(agent).or_insert_with(|| {
-            groups.push((agent, Vec::new()));
-            groups.len() - 1
-        });
-        if let Some((_, group)) = groups.get_mut(place) {
-            group.push(item);
-        }
-    }
-    groups
 }
 
 /// Cuts the elements of an agent into what one call can carry.

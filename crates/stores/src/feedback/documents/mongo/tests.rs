@@ -25,6 +25,7 @@ fn check(
     last_round: bool,
     expected: &Verdict,
 ) {
+    let found: Option<Found> = found.into();
     let document = document(10);
     let pending = Pending::alone(&document, encode(&document));
     let verdict = judge(
