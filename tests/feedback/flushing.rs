@@ -17,6 +17,14 @@ in_worlds! {
         thousands_of_items_of_one_agent_are_flushed_in_parts,
         whatever_comes_to_several_instances_is_told_once,
     }
+    mongodb_mongodb {
+        a_batch_is_flushed_by_its_age,
+        a_batch_with_urgent_feedback_waits_less_than_others,
+        the_same_feedback_is_one_document_and_one_event_however_often_it_comes,
+        a_newer_version_of_feedback_replaces_the_older_one,
+        whatever_comes_to_several_instances_is_told_once,
+    }
+    redis_mongodb { thousands_of_items_of_one_agent_are_flushed_in_parts, }
     redis_postgres { thousands_of_items_of_one_agent_are_flushed_in_parts, }
     memory_sqlite {
         a_batch_is_flushed_by_its_age,
@@ -133,12 +141,12 @@ async fn thousands_of_items_of_one_agent_are_flushed_in_parts(bench: Bench) -> R
     let flusher = bench.flusher(&[("FEEDBACK_BATCH_SIZE", "100000")])?;
     bench.reply(&replies("7", 0..ITEMS)).await?;
     let collected = async || {
-        let overview = bench.batches().ok()?.overview(1).await.ok()?;
+        let overview = bench.batches.overview(1).await.ok()?;
         (overview.total_items == 5_000).then_some(())
     };
     eventually_async("all to wait", SOON, collected).await?;
     bench
-        .batches()?
+        .batches
         .request_flush(Some(&AgentId::new("7")?))
         .await?;
     bench.all_told(ITEMS).await?;

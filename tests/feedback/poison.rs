@@ -76,7 +76,7 @@ async fn what_lies_in_a_batch_and_is_no_item_is_given_up_and_the_items_are_kept(
         let (_, agent) = agent.context("no agent")?;
         assert_eq!(agent, b"7");
     }
-    bench.batches()?.request_flush(None).await?;
+    bench.batches.request_flush(None).await?;
     bench.all_told(12).await
 }
 

@@ -47,7 +47,7 @@ async fn what_waits_answers_to_redis_cli_and_is_gone_when_it_is_flushed(
     assert!(meta["createdAt"].as_str() <= meta["lastItemAt"].as_str());
     assert_eq!(flusher.flushes(), 0);
 
-    bench.batches()?.request_flush(None).await?;
+    bench.batches.request_flush(None).await?;
     bench.all_told(2).await?;
     let left = bench.cli(&["KEYS", "feedback:batch*"])?;
     assert!(left.concat().is_empty(), "{left:?}");

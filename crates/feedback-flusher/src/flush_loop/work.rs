@@ -101,6 +101,11 @@ impl Work {
         }));
     }
 
+    /// Whether a flush runs.
+    pub(super) fn is_flushing(&self) -> bool {
+        !self.flushing.is_empty()
+    }
+
     /// Waits for the next end; `None` when nothing runs.
     pub(super) async fn next(&mut self) -> Option<Ended> {
         let ended = self.running.next().await?;
