@@ -4,7 +4,7 @@ use anyhow::Result;
 use common::AgentId;
 use testkit::servers::eventually_async;
 
-use crate::bench::{Bench, SOON};
+use crate::bench::{Bench, Flusher, SOON};
 use crate::given::{reaction, replies, reply};
 
 in_worlds! {
@@ -50,11 +50,11 @@ async fn ten_items_that_two_instances_collect_are_one_flush(bench: Bench) -> Res
     }
     bench.reply(&[reply("7", 9)]).await?;
     bench.all_told(10).await?;
-    let flushes = async || {
-        let flushes: usize = flushers.iter().map(|flusher| flusher.flushes()).sum();
-        (flushes == 1).then_some(())
+    let flushed_once = async || {
+        let count: usize = flushers.iter().map(Flusher::flushes).sum();
+        (count == 1).then_some(())
     };
-    eventually_async("one flush", SOON, flushes).await?;
+    eventually_async("one flush", SOON, flushed_once).await?;
     for flusher in &flushers {
         let added = r#"millrace_feedback_items_added_total{stage="feedback-replies"}"#;
         assert!(flusher.metric(added)? >= 1.0, "one collected nothing");
@@ -114,7 +114,7 @@ async fn a_newer_version_of_feedback_replaces_the_older_one(bench: Bench) -> Res
     let _flusher = bench.flusher(&[("FEEDBACK_BATCH_SIZE", "3")])?;
     let version = |text: &str, minutes: i64| {
         let mut reply = reply("7", 1);
-        reply.text = text.to_owned();
+        text.clone_into(&mut reply.text);
         reply.created_at.0 += minutes * common::time::MINUTE_MS;
         reply
     };
@@ -132,7 +132,9 @@ async fn a_newer_version_of_feedback_replaces_the_older_one(bench: Bench) -> Res
         .await?;
     bench.all_told(3).await?;
     let documents = bench.documents.of_agent(&AgentId::new("7")?, 10).await?;
-    assert_eq!(documents[0].text.as_deref(), Some("third"));
+    let newest = documents.iter().find(|one| one.message_id == "7-m1");
+    let text = newest.and_then(|one| one.text.as_deref());
+    assert_eq!(text, Some("third"));
     Ok(())
 }
 

@@ -124,11 +124,12 @@ mod tests {
     }
 
     fn open(arguments: &[&str]) -> Result<Arc<dyn FeedbackBatches>, InvalidBatchStore> {
+        let arguments = ["worker"].iter().chain(arguments);
         let Worker {
             redis,
             batches,
             mongo,
-        } = settings(arguments).expect("settings");
+        } = Worker::parse_from(arguments);
         batches.open(&redis, &mongo, Arc::new(NoClock))
     }
 
