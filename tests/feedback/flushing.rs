@@ -157,10 +157,11 @@ async fn thousands_of_items_of_one_agent_are_flushed_in_parts(bench: Bench) -> R
 }
 
 async fn whatever_comes_to_several_instances_is_told_once(bench: Bench) -> Result<()> {
+    const ROUNDS: usize = 10;
     let settings = [("FEEDBACK_BATCH_TIME_MS", "1000"), ("BATCH_MAX", "50")];
     let _staying = [bench.flusher(&settings)?, bench.flusher(&settings)?];
     let mut leaving = bench.flusher(&settings)?;
-    for round in 0..20 {
+    for round in 0..ROUNDS {
         let replies: Vec<_> = (0..40)
             .flat_map(|agent| replies(&format!("agent-{agent}"), round * 2..round * 2 + 2))
             .collect();
@@ -169,10 +170,10 @@ async fn whatever_comes_to_several_instances_is_told_once(bench: Bench) -> Resul
             .map(|agent| reaction(&format!("agent-{agent}"), round, "👍"))
             .collect();
         bench.react(&reactions).await?;
-        if round == 10 {
+        if round == ROUNDS / 2 {
             leaving.process.kill()?;
         }
     }
-    bench.all_told(20 * 40 * 3).await?;
+    bench.all_told(ROUNDS * 40 * 3).await?;
     Ok(())
 }
