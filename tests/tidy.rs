@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 /// What each crate of the workspace may depend on, within the workspace. `testkit` is for tests.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("common", &[]),
     ("crash-points", &[]),
     ("identity", &["common"]),
@@ -23,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ),
     ("ingestion", BINARY),
     ("event-processors", BINARY),
+    ("feedback-flusher", BINARY),
     ("admin", BINARY),
     ("cli", BINARY),
 ];

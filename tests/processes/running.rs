@@ -8,7 +8,8 @@ use serde_json::Value;
 use testkit::servers::{WorkerProcess, eventually, free_address, http_get};
 
 /// The workers.
-pub(crate) const WORKERS: [&str; 3] = ["ingestion", "event-processors", "admin"];
+pub(crate) const WORKERS: [&str; 4] =
+    ["ingestion", "event-processors", "admin", "feedback-flusher"];
 /// What takes longer than this is taken to happen never; debug builds on a busy machine are slow.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// A database file in the worker's own folder.

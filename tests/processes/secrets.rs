@@ -70,6 +70,7 @@ fn help_does_not_show_the_secrets_of_the_environment() -> Result<()> {
             ("REDIS_VIEWS_URL", "redis://user:hunter2@host"),
             ("REDIS_PASSWORD", SECRET),
             ("DATABASE_URL", "postgres://user:hunter2@host/x"),
+            ("MONGODB_URI", "mongodb://user:hunter2@host/x"),
             ("INGESTION_API_KEYS", SECRET),
             ("ADMIN_TOKEN", SECRET),
         ];

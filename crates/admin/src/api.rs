@@ -16,6 +16,7 @@ use stores::{Analytics, Features, Profiles, UniqueProfiles};
 use worker::http::Problem;
 
 use crate::dead_letters::{self, deciding};
+use crate::feedback::{self, Feedback};
 use crate::streams::{self, browsing};
 use crate::{audit, guard, health, page, people, problems};
 
@@ -34,6 +35,7 @@ pub(crate) struct Api {
     pub(crate) features: Features,
     pub(crate) analytics: Analytics,
     pub(crate) unique: UniqueProfiles,
+    pub(crate) feedback: Feedback,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) token: Option<Arc<str>>,
     pub(crate) default_region: Option<Region>,
@@ -58,6 +60,9 @@ impl Api {
             .route("/api/profiles/{id}", get(people::by_id))
             .route("/api/profiles", get(people::by_identifier))
             .route("/api/brands/{id}/analytics", get(people::analytics))
+            .route("/api/feedback/stats", get(feedback::stats))
+            .route("/api/feedback/agents/{id}", get(feedback::of_agent))
+            .route("/api/feedback/flush", post(feedback::flush))
             .fallback(unknown_path)
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -3,6 +3,7 @@
 mod api;
 mod audit;
 mod dead_letters;
+mod feedback;
 mod fields;
 mod guard;
 mod health;
@@ -17,10 +18,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use common::Clock;
 use stores::{Analytics, Features, Profiles, Role, UniqueProfiles};
 use worker::{SystemClock, Worker};
 
 use crate::api::Api;
+use crate::feedback::Feedback;
 use crate::settings::Config;
 
 fn main() -> ExitCode {
@@ -30,13 +33,15 @@ fn main() -> ExitCode {
 async fn start(config: Config, worker: &mut Worker) -> anyhow::Result<()> {
     let bus = config.bus.open()?;
     let database = config.sql.open()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let api = Api {
         bus: bus.clone(),
         profiles: Profiles::new(database.clone()),
         features: Features::new(database.clone()),
         analytics: Analytics::new(database.clone()),
         unique: UniqueProfiles::new(config.bus.redis.link(Role::Views)?),
-        clock: Arc::new(SystemClock),
+        feedback: Feedback::open(&config, &database, &clock)?,
+        clock,
         token: config.token.map(Arc::from),
         default_region: config.default_region,
     };

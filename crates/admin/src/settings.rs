@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bus::BusSettings;
 use clap::Parser;
 use identity::Region;
-use stores::SqlSettings;
+use stores::{FeedbackBatchSettings, FeedbackDocumentsSettings, MongoSettings, SqlSettings};
 use worker::{ConfigError, WorkerConfig, WorkerSettings, http};
 
 /// Shows streams, profiles and analytics over HTTP.
@@ -28,6 +28,15 @@ pub(crate) struct Config {
     /// The database.
     #[command(flatten)]
     pub(crate) sql: SqlSettings,
+    /// Where feedback waits.
+    #[command(flatten)]
+    pub(crate) batches: FeedbackBatchSettings,
+    /// How feedback is kept.
+    #[command(flatten)]
+    pub(crate) documents: FeedbackDocumentsSettings,
+    /// Where feedback is kept.
+    #[command(flatten)]
+    pub(crate) mongo: MongoSettings,
     /// The worker.
     #[command(flatten)]
     pub(crate) worker: WorkerSettings,

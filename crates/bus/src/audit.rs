@@ -32,8 +32,9 @@ pub struct TopicAudit {
     pub name: String,
     /// The equations of its groups.
     pub groups: Vec<GroupAudit>,
-    /// Letters that were ever written: one for each message that was given up, and one more for
-    /// each further part of a message that was too large for one.
+    /// Letters that were ever written: one for each message that was given up, one more for each
+    /// further part of a message that was too large for one, and those of messages that were done
+    /// and whose work failed later.
     pub letters: u64,
     /// Letters that wait for a decision.
     pub waiting: u64,
@@ -75,7 +76,7 @@ impl TopicOverview {
     /// Checks the equations. An overview is taken in one step, so they hold at every moment.
     pub fn audit(&self) -> TopicAudit {
         let dead = self.groups.iter().map(|group| group.dead).sum::<u64>();
-        let letters = dead.saturating_add(self.split);
+        let letters = dead.saturating_add(self.split).saturating_add(self.late);
         let left = [
             self.dead_letters,
             self.redriven,
@@ -190,12 +191,13 @@ mod tests {
             discarded: 2,
             expired: 3,
             split: 4,
+            late: 2,
             ..topic(14, vec![group(0, 4, 7)])
         };
-        assert!(letters(5).audit().is_balanced());
-        assert!(letters(5).audit().is_proven() && !letters(4).audit().is_proven());
-        assert_eq!(letters(4).audit().dead_letters_difference, 1);
-        assert_eq!(letters(7).audit().dead_letters_difference, -2);
-        assert!(!letters(7).audit().is_balanced());
+        assert!(letters(7).audit().is_balanced());
+        assert!(letters(7).audit().is_proven() && !letters(6).audit().is_proven());
+        assert_eq!(letters(6).audit().dead_letters_difference, 1);
+        assert_eq!(letters(9).audit().dead_letters_difference, -2);
+        assert!(!letters(9).audit().is_balanced());
     }
 }

@@ -82,8 +82,25 @@ impl InHand {
         })
     }
 
+    /// Forgets some messages of a batch.
+    fn release(&self, number: u64, released: &[MessageId]) {
+        self.with(|batches| {
+            if let Some(held) = batches.held.get_mut(&number) {
+                let kept = held.ids.iter().filter(|id| !released.contains(id));
+                held.ids = kept.copied().collect();
+            }
+        });
+    }
+
     fn with<R>(&self, action: impl FnOnce(&mut Batches) -> R) -> R {
         action(&mut self.batches.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl InHandGuard {
+    /// Forgets some of the messages before the others.
+    pub(crate) fn release(&self, ids: &[MessageId]) {
+        self.registry.release(self.number, ids);
     }
 }
 
@@ -106,6 +123,8 @@ mod tests {
         assert!(in_hand.contains(id) && !in_hand.contains(MessageId::ZERO));
         assert_eq!(in_hand.take_due(Duration::ZERO).len(), 2);
         assert!(in_hand.take_due(Duration::from_mins(1)).is_empty());
+        guard.release(&[MessageId { major: 1, minor: 0 }]);
+        assert_eq!(in_hand.take_due(Duration::ZERO), [id]);
         drop(guard);
         assert!(in_hand.is_empty() && !in_hand.contains(id));
     }

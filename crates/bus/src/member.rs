@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::delivery::Delivery;
 use crate::error::BusError;
 use crate::in_hand::{InHand, InHandGuard};
+use crate::message_id::MessageId;
 use crate::metrics;
 use crate::options::SubscribeOptions;
 use crate::server::{Membership, Opened, Server};
@@ -43,7 +44,14 @@ impl fmt::Debug for Member {
 pub struct DeliveryBatch {
     /// The messages.
     pub messages: Vec<Delivery>,
-    _in_hand: InHandGuard,
+    in_hand: InHandGuard,
+}
+
+impl DeliveryBatch {
+    /// Ends the renewal for messages that are settled before the others of the batch.
+    pub fn release(&self, ids: &[MessageId]) {
+        self.in_hand.release(ids);
+    }
 }
 
 impl Member {
@@ -103,7 +111,7 @@ impl Member {
         let ids = messages.iter().map(|message| message.id).collect();
         DeliveryBatch {
             messages,
-            _in_hand: self.in_hand.hold(ids),
+            in_hand: self.in_hand.hold(ids),
         }
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use self::state::State;
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
+use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::once::{ClaimWindow, Once, OnceRule};
 use crate::overview::TopicOverview;
@@ -140,6 +141,14 @@ impl Server for MemoryServer {
         };
         let claims: Vec<Once> = names.iter().map(claim).collect();
         self.publish_once(topic, messages, &claims).await
+    }
+
+    async fn give_up_late(
+        &self,
+        topic: &TopicInfo,
+        letters: &[LateLetter],
+    ) -> Result<u64, BusError> {
+        Ok(self.with(|state, now| state.give_up_late(topic, letters, now)))
     }
 
     async fn open_group(&self, topic: &str, group: &str) -> Result<Opened, BusError> {

@@ -11,7 +11,7 @@ pub const PUBLISHED: &str = "millrace_bus_published_total";
 pub const DONE: &str = "millrace_bus_done_total";
 /// Messages that failed and wait for a retry; counter. Alert when it keeps rising.
 pub const RETRIED: &str = "millrace_bus_retried_total";
-/// Messages moved to the dead letters; counter. Alert on any.
+/// Messages that became dead letters, also after they were settled; counter. Alert on any.
 pub const DEAD: &str = "millrace_bus_dead_total";
 /// Dead letters published again; counter; `topic`.
 pub const REDRIVEN: &str = "millrace_bus_redriven_total";

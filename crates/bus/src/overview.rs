@@ -32,6 +32,8 @@ pub struct TopicOverview {
     pub expired: u64,
     /// Dead letters beyond the first of messages that were too large for one.
     pub split: u64,
+    /// Dead letters of messages that were done on the bus, and whose work failed later.
+    pub late: u64,
     /// The consumer groups.
     pub groups: Vec<GroupOverview>,
 }

@@ -2,6 +2,7 @@
 
 mod claims;
 mod inspect;
+mod late_letters;
 mod operating;
 mod publish_new;
 mod reply;
@@ -19,6 +20,7 @@ use redis_link::{Cmd, Durability, Link, Pipeline, Value, cmd, pipe};
 use self::claims::{ClaimKinds, Texts, kind_of};
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
+use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::once::{ClaimWindow, Once};
 use crate::overview::TopicOverview;
@@ -140,6 +142,14 @@ impl Server for RedisServer {
         claims: (&[String], ClaimWindow),
     ) -> Result<Vec<Option<MessageId>>, BusError> {
         publish_new::publish_new(&self.link, topic, messages, claims).await
+    }
+
+    async fn give_up_late(
+        &self,
+        topic: &TopicInfo,
+        letters: &[LateLetter],
+    ) -> Result<u64, BusError> {
+        late_letters::give_up_late(&self.link, topic, letters).await
     }
 
     async fn open_group(&self, topic: &str, group: &str) -> Result<Opened, BusError> {

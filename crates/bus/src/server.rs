@@ -8,6 +8,7 @@ use common::topics::TopicInfo;
 
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
+use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::once::{ClaimWindow, Once};
 use crate::operating::Operating;
@@ -128,6 +129,14 @@ pub(crate) trait Server: Operating {
         messages: &dyn Encoded,
         claims: (&[String], ClaimWindow),
     ) -> Result<Vec<Option<MessageId>>, BusError>;
+
+    /// Writes the letters whose claims succeed, each in one atomic step with its claim; gives how
+    /// many.
+    async fn give_up_late(
+        &self,
+        topic: &TopicInfo,
+        letters: &[LateLetter],
+    ) -> Result<u64, BusError>;
 
     /// Creates the group where it is missing, at the position it had.
     async fn open_group(&self, topic: &str, group: &str) -> Result<Opened, BusError>;

@@ -37,6 +37,8 @@ macro_rules! on_both_back_ends {
 mod dead_letters;
 #[path = "contract/first_ids.rs"]
 mod first_ids;
+#[path = "contract/late_letters.rs"]
+mod late_letters;
 #[path = "contract/leases.rs"]
 mod leases;
 #[path = "contract/once.rs"]

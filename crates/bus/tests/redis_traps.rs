@@ -16,6 +16,8 @@ mod groups;
 mod half_open;
 #[path = "redis_traps/healing.rs"]
 mod healing;
+#[path = "redis_traps/late_letters.rs"]
+mod late_letters;
 #[path = "redis_traps/letters.rs"]
 mod letters;
 #[path = "redis_traps/pending.rs"]

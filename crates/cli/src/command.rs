@@ -6,6 +6,7 @@ use crate::analytics::ShowAnalytics;
 use crate::audit::Audit;
 use crate::completions::Completions;
 use crate::dead::DeadLetters;
+use crate::feedback::Feedback;
 use crate::load::Load;
 use crate::man::ManualPages;
 use crate::migrate::Migrate;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Profile(Profile),
     Profiles(ListProfiles),
     Analytics(ShowAnalytics),
+    Feedback(Feedback),
     Migrate(Migrate),
     Completions(Completions),
     Man(ManualPages),
@@ -51,6 +53,7 @@ impl Command {
             Self::Profile(command) => command.run().await,
             Self::Profiles(command) => command.run().await,
             Self::Analytics(command) => command.run().await,
+            Self::Feedback(command) => command.run().await,
             Self::Migrate(command) => command.run().await,
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),

@@ -8,6 +8,7 @@ mod completions;
 mod dead;
 mod duration;
 mod event_id;
+mod feedback;
 mod http;
 mod live_line;
 mod load;

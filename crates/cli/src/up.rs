@@ -25,7 +25,7 @@ use readiness::Readiness;
 use supervisor::{End, Supervisor, Worker};
 
 /// The workers, in the order of their ops ports.
-const WORKERS: [&str; 3] = ["ingestion", "event-processors", "admin"];
+const WORKERS: [&str; 4] = ["ingestion", "event-processors", "admin", "feedback-flusher"];
 /// The highest base port that leaves a port for every worker.
 const OPS_PORT_MAX: u16 = 65_000;
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-const WORKERS: [&str; 3] = ["ingestion", "event-processors", "admin"];
+const WORKERS: [&str; 4] = ["ingestion", "event-processors", "admin", "feedback-flusher"];
 /// Runs until it is told to stop, and says so.
 const GOOD: &str = "trap 'echo told to stop; exit 0' TERM\necho \"ops on $OPS_ADDRESS\"\n\
                     while :; do sleep 0.05; done";
@@ -34,9 +34,10 @@ struct Up {
 }
 
 impl Up {
+    /// The scripts of the first workers; the last one is always a good one.
     fn start(scripts: [&str; 3], arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        for (name, script) in WORKERS.into_iter().zip(scripts) {
+        for (name, script) in WORKERS.into_iter().zip(scripts.into_iter().chain([GOOD])) {
             if script.is_empty() {
                 continue;
             }
@@ -133,19 +134,19 @@ impl Drop for Up {
     }
 }
 
-/// The first of three ports that nobody uses. The tests of this file get different ones, below
+/// The first of four ports that nobody uses. The tests of this file get different ones, below
 /// those that the system gives to clients.
 fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let process = u16::try_from(std::process::id() % 300).expect("small");
     for _ in 0..100 {
-        let port = 20_000 + 40 * process + 3 * (NEXT.fetch_add(1, Ordering::Relaxed) % 300);
+        let port = 20_000 + 40 * process + 4 * (NEXT.fetch_add(1, Ordering::Relaxed) % 300);
         let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if (port..port + 3).all(is_free) {
+        if (port..port + 4).all(is_free) {
             return port;
         }
     }
-    panic!("no three free ports in a row");
+    panic!("no four free ports in a row");
 }
 
 /// Answers every request on a port until the test is over.
@@ -176,7 +177,7 @@ fn workers_are_told_apart_and_stop_in_order() {
     }
     up.signal("TERM");
     assert!(up.wait().success(), "{:#?}", up.seen);
-    assert_eq!(up.seen("told to stop"), 3, "{:#?}", up.seen);
+    assert_eq!(up.seen("told to stop"), 4, "{:#?}", up.seen);
     assert_eq!(
         up.seen("ingestion        | told to stop"),
         1,
@@ -197,6 +198,8 @@ fn every_worker_that_is_ready_is_said_and_then_that_all_are() {
     answer(up.port + 2, "200 OK");
     up.wait_for("admin is ready");
     assert_eq!(up.seen("all workers are ready"), 0, "{:#?}", up.seen);
+    answer(up.port + 3, "200 OK");
+    up.wait_for("feedback-flusher is ready");
     answer(up.port + 1, "200 OK");
     up.wait_for("event-processors is ready");
     up.wait_for("all workers are ready");

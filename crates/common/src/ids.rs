@@ -112,6 +112,11 @@ pub fn feedback_event_id(feedback_id: &str) -> Uuid {
     name_based(&["feedback.created", feedback_id])
 }
 
+/// The id of an element of an agent's batch that is no item: the same for the same element.
+pub fn feedback_element_id(agent_id: &AgentId, element: &str) -> Uuid {
+    name_based(&["feedback.element", agent_id.as_str(), element])
+}
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -29,6 +29,8 @@
 //! | `event:seen:{brandId}:{eventId}` | the last stage of `ingestion` that published the event | `DEDUP_WINDOW_SECONDS` |
 //! | `merge:proposed:{requestId}` | the proposing group | 24 h |
 //! | `bus:outbox:{messageId}` | the relay of `event-processors` | 7 days |
+//! | `feedback:created:{eventId}` | `feedback-flusher` | 24 h |
+//! | `feedback:letter:{stream}:{id}` | `feedback-flusher` | as long as letters are kept |
 //!
 //! A value inside a key that contains `:`, `%`, `{` or `}` is percent-encoded there, so that every
 //! key can be read back.
@@ -44,8 +46,9 @@ pub use analytics::UniqueProfilesKey;
 pub use bus::{ClaimsKey, FailuresKey, GroupStateKey, LettersKey, OutboxKey, StreamSamplesKey};
 pub use events::{EventSeenKey, MergeProposedKey};
 pub use feedback::{
-    FeedbackBatchKey, FeedbackBatchMetaKey, FeedbackBatchesIndexKey, FeedbackFlushKey,
-    FeedbackFlushStateKey, FeedbackFlushesKey, FeedbackRequestedKey, FeedbackUrgentKey,
+    FeedbackBatchKey, FeedbackBatchMetaKey, FeedbackBatchesIndexKey, FeedbackCreatedKey,
+    FeedbackFlushKey, FeedbackFlushStateKey, FeedbackFlushesKey, FeedbackLetterKey,
+    FeedbackRequestedKey, FeedbackUrgentKey,
 };
 pub use part::InvalidKey;
 pub use views::{PendingViewsKey, PostViewsKey, UserViewKey, ViewBatchLockKey};

@@ -73,6 +73,8 @@ fn read_as_every_type(key: &str) -> Vec<(&'static str, String)> {
         FeedbackBatchKey,
         FeedbackBatchMetaKey,
         FeedbackBatchesIndexKey,
+        FeedbackCreatedKey,
+        FeedbackLetterKey,
         FeedbackUrgentKey,
         FeedbackRequestedKey,
         FeedbackFlushKey,

@@ -93,6 +93,16 @@ crash_points! {
     OutboxPublished = "outbox.published";
     /// Messages of the outbox are published and removed.
     OutboxRemoved = "outbox.removed";
+    /// A batch of feedback is this instance's; nothing is written.
+    FeedbackTaken = "feedback.taken";
+    /// The documents of a batch are written, and nothing is published.
+    FeedbackWritten = "feedback.written";
+    /// The first part of the events of a batch is published, the next is not.
+    FeedbackHalfPublished = "feedback.half_published";
+    /// The events of a batch are published, and the batch is not dropped.
+    FeedbackPublished = "feedback.published";
+    /// A batch is dropped.
+    FeedbackFinished = "feedback.finished";
 }
 
 impl std::fmt::Display for CrashPoint {

@@ -10,6 +10,7 @@ mod mongo;
 mod ranking;
 mod redis;
 mod settings;
+mod shown;
 
 use std::time::Duration;
 

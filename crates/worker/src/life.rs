@@ -156,7 +156,7 @@ impl Worker {
     pub fn stage<P: Processor>(&mut self, bus: &Bus, options: SubscribeOptions, processor: P) {
         let (health, stop) = (self.health(), self.stop_token());
         let stage = Stage::new(bus, options, processor, health, stop);
-        self.task(P::GROUP, async move {
+        self.task(P::STAGE, async move {
             stage.run().await;
             Ok(())
         });

@@ -3,12 +3,17 @@
 use bus::{MessageId, Once, Output, Settlement, Verdict};
 use common::{RawFields, Topic};
 
+use crate::held::HeldMessages;
+
 /// Does the work of a stage. `Err` = infrastructure failed, everything comes again; an error with
 /// [`common::Unavailable`] in its chain makes the stage wait. A verdict = this message: dead letter
-/// or retry, with its reason. No verdict = done.
+/// or retry, with its reason; or later, when a task of the processor has finished its work. No
+/// verdict = done.
 pub trait Processor: Send + Sync + 'static {
     /// The consumer group.
     const GROUP: &'static str;
+    /// The stage's name in logs, metrics and `/ready`: another one where a group has several stages.
+    const STAGE: &'static str = Self::GROUP;
     /// What it reads.
     type Input: Topic;
 
@@ -17,6 +22,11 @@ pub trait Processor: Send + Sync + 'static {
         &self,
         batch: &Batch<Self::Input>,
     ) -> impl Future<Output = anyhow::Result<Verdicts>> + Send;
+
+    /// Where messages with the verdict `later` are held and finished, if the processor gives it.
+    fn held(&self) -> Option<&HeldMessages> {
+        None
+    }
 }
 
 /// Messages that are processed together.
@@ -65,6 +75,7 @@ pub struct Verdicts {
     retry: Vec<Verdict>,
     dead: Vec<Verdict>,
     outputs: Vec<Output>,
+    later: Vec<MessageId>,
 }
 
 impl Verdicts {
@@ -93,6 +104,16 @@ impl Verdicts {
         });
     }
 
+    /// Keeps a message in hand until [`HeldMessages`] is told what became of it.
+    pub fn later(&mut self, id: MessageId) {
+        self.later.push(id);
+    }
+
+    /// The messages with the verdict `later`.
+    pub(crate) fn take_later(&mut self) -> Vec<MessageId> {
+        std::mem::take(&mut self.later)
+    }
+
     /// Publishes a message in the atomic step that settles the one which caused it.
     pub fn publish<T: Topic>(&mut self, cause: MessageId, message: &T::Message) {
         self.push_output::<T>(cause, message, None);
@@ -119,8 +140,13 @@ impl Verdicts {
     }
 
     /// What the bus is to do: every message of the batch is in one list. A message that is to be
-    /// retried and has no attempts left is given up.
-    pub(crate) fn settlement<T: Topic>(self, batch: &Batch<T>, deliveries_max: u32) -> Settlement {
+    /// retried and has no attempts left is given up. `held` are in none: they are not settled yet.
+    pub(crate) fn settlement<T: Topic>(
+        self,
+        batch: &Batch<T>,
+        deliveries_max: u32,
+        held: &[MessageId],
+    ) -> Settlement {
         let mut settlement = Settlement {
             dead: self.dead,
             ..Settlement::default()
@@ -141,6 +167,7 @@ impl Verdicts {
             .iter()
             .chain(&settlement.retry)
             .map(|verdict| verdict.id)
+            .chain(held.iter().copied())
             .collect();
         let ids = batch.messages.iter().map(|received| received.id);
         settlement.done = ids.filter(|id| !not_done.contains(id)).collect();

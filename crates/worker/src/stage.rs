@@ -1,11 +1,12 @@
 //! One stage: takes batches from the bus, has them processed, and settles them.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{
-    Bus, BusError, Consumer, Deliveries, Delivery, MessageId, SubscribeOptions, Subscription,
-    Verdict,
+    Bus, BusError, Consumer, Deliveries, Delivery, DeliveryBatch, MessageId, SubscribeOptions,
+    Subscription, Verdict,
 };
 use common::{Message as _, Topic, Unavailable};
 use crash_points::{CrashPoint, reached};
@@ -78,24 +79,54 @@ impl<P: Processor> Stage<P> {
             deliveries, driver, ..
         } = self.subscription;
         let watching = self.work.watch(self.subscription.trouble);
-        tokio::join!(driver, watching, self.work.consume(deliveries));
+        let consuming = self.work.consume(deliveries);
+        tokio::join!(driver, watching, consuming, self.work.finish_held());
     }
 }
 
 impl<P: Processor> Work<P> {
     async fn consume(&self, mut deliveries: Deliveries) {
-        while let Some(mut delivered) = deliveries.next().await {
+        while let Some(mut delivered) = self.next(&mut deliveries).await {
             let messages = std::mem::take(&mut delivered.messages);
             reached(CrashPoint::StageDelivered);
+            let delivered = Arc::new(delivered);
             let untouched = if self.stop.is_cancelled() {
                 ids_of(&messages)
             } else {
-                self.work(messages).await
+                self.work(messages, &delivered).await
             };
-            // The leases were renewed until here; what is handed back must not be renewed.
+            // The leases were renewed until here; what is handed back must not be renewed. What is
+            // held keeps its own.
+            let ids: Vec<MessageId> = untouched.iter().map(|(id, _)| *id).collect();
+            delivered.release(&ids);
             drop(delivered);
             self.hand_back(&untouched).await;
         }
+        if let Some(held) = self.processor.held() {
+            held.end_reading();
+        }
+    }
+
+    /// The next batch, as soon as the stage may hold its messages.
+    async fn next(&self, deliveries: &mut Deliveries) -> Option<DeliveryBatch> {
+        if let Some(held) = self.processor.held() {
+            held.room(&self.stop).await;
+        }
+        deliveries.next().await
+    }
+
+    /// Settles what was held, until reading has ended and everything is finished or handed back.
+    async fn finish_held(&self) {
+        let Some(held) = self.processor.held() else {
+            return;
+        };
+        let deliveries_max = self.consumer.deliveries_max();
+        while let Some(finished) = held.finished(deliveries_max).await {
+            self.settle(&finished.settlement).await;
+            reached(CrashPoint::StageSettled);
+            finished.release();
+        }
+        self.hand_back(&held.unfinished()).await;
     }
 
     /// Says in the health what the reading of the topic waits for, until reading ends.
@@ -110,15 +141,21 @@ impl<P: Processor> Work<P> {
     }
 
     /// Gives what could not be processed before the signal to stop.
-    async fn work(&self, messages: Vec<Delivery>) -> Vec<(MessageId, u32)> {
+    async fn work(
+        &self,
+        messages: Vec<Delivery>,
+        lease: &Arc<DeliveryBatch>,
+    ) -> Vec<(MessageId, u32)> {
         let (batch, undecodable) = decode::<P::Input>(messages);
         if !undecodable.is_empty() {
-            metrics::count(metrics::UNDECODABLE, P::GROUP, undecodable.len());
+            metrics::count(metrics::UNDECODABLE, P::STAGE, undecodable.len());
+            let ids: Vec<MessageId> = undecodable.iter().map(|verdict| verdict.id).collect();
             let settlement = bus::Settlement {
                 dead: undecodable,
                 ..Default::default()
             };
             self.settle(&settlement).await;
+            lease.release(&ids);
         }
         let mut todo = vec![batch];
         while let Some(mut batch) = todo.pop() {
@@ -126,19 +163,19 @@ impl<P: Processor> Work<P> {
                 continue;
             }
             match self.process(&mut batch).await {
-                Ok(Ok(verdicts)) => self.finish(&batch, verdicts).await,
+                Ok(Ok(verdicts)) => self.finish(&batch, verdicts, lease).await,
                 Ok(Err((reason, error))) if batch.messages.len() == 1 => {
                     let mut verdicts = Verdicts::all_done();
                     for received in &batch.messages {
-                        tracing::error!(stage = P::GROUP, id = %received.id, reason, error, "failed");
+                        tracing::error!(stage = P::STAGE, id = %received.id, reason, error, "failed");
                         verdicts.retry(received.id, reason, &error);
                     }
-                    self.finish(&batch, verdicts).await;
+                    self.finish(&batch, verdicts, lease).await;
                 }
                 Ok(Err((reason, error))) => {
-                    metrics::count(metrics::BISECTED, P::GROUP, 1);
+                    metrics::count(metrics::BISECTED, P::STAGE, 1);
                     let messages = batch.messages.len();
-                    tracing::warn!(stage = P::GROUP, messages, reason, error, "taking apart");
+                    tracing::warn!(stage = P::STAGE, messages, reason, error, "taking apart");
                     todo.push(batch.split());
                     todo.push(batch);
                 }
@@ -148,6 +185,7 @@ impl<P: Processor> Work<P> {
                     let rest: Vec<(MessageId, u32)> = rest
                         .map(|received| (received.id, received.deliveries))
                         .collect();
+                    self.forget(rest.iter().map(|(id, _)| *id));
                     return rest;
                 }
             }
@@ -172,22 +210,26 @@ impl<P: Processor> Work<P> {
                 Failure::Failed { reason, error } => break Ok(Err((reason, error))),
                 Failure::Unavailable(down) => down,
             };
-            tracing::warn!(stage = P::GROUP, %down, "waiting; no attempt is counted");
-            metrics::count(metrics::WAITED, P::GROUP, 1);
-            self.health.waiting(P::GROUP, down.to_string());
+            tracing::warn!(stage = P::STAGE, %down, "waiting; no attempt is counted");
+            metrics::count(metrics::WAITED, P::STAGE, 1);
+            self.health.waiting(P::STAGE, down.to_string());
             tokio::select! {
                 () = self.stop.cancelled() => break Err(Stopped),
                 () = tokio::time::sleep(backoff.advance()) => {}
             }
         }
-        .inspect(|_| self.health.ready(P::GROUP))
+        .inspect(|_| self.health.ready(P::STAGE))
     }
 
     async fn attempt(&self, batch: &Batch<P::Input>) -> Result<Verdicts, Failure> {
         let started = Instant::now();
+        if let Some(held) = self.processor.held() {
+            let messages = batch.messages.iter();
+            held.begin(messages.map(|received| (received.id, received.deliveries)));
+        }
         let attempt = AssertUnwindSafe(self.processor.process(batch)).catch_unwind();
         let result = tokio::time::timeout(ATTEMPT_LONGEST, attempt).await;
-        metrics::processed(P::GROUP, started.elapsed());
+        metrics::processed(P::STAGE, started.elapsed());
         let Ok(result) = result else {
             return Err(too_long(batch.messages.len()));
         };
@@ -206,23 +248,53 @@ impl<P: Processor> Work<P> {
         }
     }
 
-    async fn finish(&self, batch: &Batch<P::Input>, verdicts: Verdicts) {
+    async fn finish(
+        &self,
+        batch: &Batch<P::Input>,
+        mut verdicts: Verdicts,
+        lease: &Arc<DeliveryBatch>,
+    ) {
         reached(CrashPoint::StageProcessed);
-        let settlement = verdicts.settlement(batch, self.consumer.deliveries_max());
-        self.settle(&settlement).await;
-        reached(CrashPoint::StageSettled);
+        let mut later = verdicts.take_later();
+        if self.processor.held().is_none() {
+            for id in later.drain(..) {
+                verdicts.retry(id, "nobody_finishes_it", "the processor holds no messages");
+            }
+        }
+        let settlement = verdicts.settlement(batch, self.consumer.deliveries_max(), &later);
+        let ended: Vec<MessageId> = batch
+            .messages
+            .iter()
+            .map(|received| received.id)
+            .filter(|id| !later.contains(id))
+            .collect();
+        self.forget(ended.iter().copied());
+        if !ended.is_empty() {
+            self.settle(&settlement).await;
+            reached(CrashPoint::StageSettled);
+        }
+        if let Some(held) = self.processor.held() {
+            lease.release(&ended);
+            held.keep(&later, lease);
+        }
+    }
+
+    fn forget(&self, ids: impl Iterator<Item = MessageId>) {
+        if let Some(held) = self.processor.held() {
+            held.forget(ids);
+        }
     }
 
     async fn settle(&self, settlement: &bus::Settlement) {
         for verdict in &settlement.dead {
             let Verdict { id, reason, error } = verdict;
-            tracing::error!(stage = P::GROUP, %id, reason, error, "dead letter");
+            tracing::error!(stage = P::STAGE, %id, reason, error, "dead letter");
         }
-        let waiting = |error: &BusError| self.health.waiting(P::GROUP, error.to_string());
+        let waiting = |error: &BusError| self.health.waiting(P::STAGE, error.to_string());
         let settled = settling::settle(&self.consumer, settlement, &self.stop, waiting).await;
-        self.health.ready(P::GROUP);
+        self.health.ready(P::STAGE);
         if let Err(error) = settled {
-            tracing::warn!(stage = P::GROUP, %error, "not settled; the messages come again");
+            tracing::warn!(stage = P::STAGE, %error, "not settled; the messages come again");
         }
     }
 
@@ -231,7 +303,7 @@ impl<P: Processor> Work<P> {
             return;
         }
         if let Err(error) = self.consumer.hand_back(messages).await {
-            tracing::warn!(stage = P::GROUP, %error, "not handed back; the lease will run out");
+            tracing::warn!(stage = P::STAGE, %error, "not handed back; the lease will run out");
         }
     }
 }

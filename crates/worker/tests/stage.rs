@@ -34,6 +34,8 @@ mod batches;
 mod bus_down;
 #[path = "stage/culprits.rs"]
 mod culprits;
+#[path = "stage/later.rs"]
+mod later;
 #[path = "stage/outputs.rs"]
 mod outputs;
 #[path = "stage/stopping.rs"]

@@ -82,7 +82,12 @@ impl Way {
             | CrashPoint::StoresFeedbackTaken
             | CrashPoint::StoresFeedbackFinishing
             | CrashPoint::OutboxPublished
-            | CrashPoint::OutboxRemoved => Self::Backlog,
+            | CrashPoint::OutboxRemoved
+            | CrashPoint::FeedbackTaken
+            | CrashPoint::FeedbackWritten
+            | CrashPoint::FeedbackHalfPublished
+            | CrashPoint::FeedbackPublished
+            | CrashPoint::FeedbackFinished => Self::Backlog,
         }
     }
 }
@@ -98,13 +103,19 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::StoresEffectsCommitted
         | CrashPoint::OutboxPublished
         | CrashPoint::OutboxRemoved => &[Role::Processor],
-        // Swept, counted from other points on; and no worker of the deployment flushes feedback yet.
+        // Swept, counted from other points on.
         CrashPoint::RedisReplied
+        // Passed by no worker of this deployment; `tests/feedback.rs` cuts there.
         | CrashPoint::StoresFeedbackBetweenWrites
         | CrashPoint::StoresFeedbackWritten
         | CrashPoint::StoresFeedbackAdded
         | CrashPoint::StoresFeedbackTaken
-        | CrashPoint::StoresFeedbackFinishing => &[],
+        | CrashPoint::StoresFeedbackFinishing
+        | CrashPoint::FeedbackTaken
+        | CrashPoint::FeedbackWritten
+        | CrashPoint::FeedbackHalfPublished
+        | CrashPoint::FeedbackPublished
+        | CrashPoint::FeedbackFinished => &[],
         CrashPoint::BusGroupOpened
         | CrashPoint::BusReadDelivered
         | CrashPoint::BusRecovered

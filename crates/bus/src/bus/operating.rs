@@ -8,6 +8,7 @@ use crate::dead_letter::{DeadLetter, Redriven};
 use crate::decisions;
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
+use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::metrics;
 use crate::operating::PendingMessage;
@@ -82,6 +83,25 @@ impl Bus {
             all.extend(redriven);
         }
         Ok(all)
+    }
+
+    /// Writes dead letters of messages that were settled before, see [`LateLetter`]; gives how many.
+    /// A letter whose claim was taken is not written again, so repeating the call is harmless.
+    pub async fn give_up_late(
+        &self,
+        topic: &TopicInfo,
+        letters: &[LateLetter],
+    ) -> Result<u64, BusError> {
+        let mut late = 0;
+        let groups = letters.chunk_by(|a, b| a.group == b.group);
+        for chunk in groups.flat_map(|group| group.chunks(LETTERS_CHUNK)) {
+            let written = self.server.give_up_late(topic, chunk).await?;
+            if let Some(letter) = chunk.first() {
+                metrics::count(metrics::DEAD, topic.name, letter.group, written);
+            }
+            late += written;
+        }
+        Ok(late)
     }
 
     /// Removes dead letters for good; gives of each whether it was there, in order. Each decision is

@@ -26,6 +26,7 @@ pub(super) struct Letters {
     redriven: u64,
     discarded: u64,
     expired: u64,
+    late: u64,
 }
 
 #[derive(Debug, Default)]

@@ -40,8 +40,8 @@ pub(super) async fn overview(link: &Link, topic: &TopicInfo) -> Result<TopicOver
     let reply = reply::array(link.run(&scripts::OVERVIEW, &command).await?)?;
     let [length, published, letters, groups] =
         <[Value; 4]>::try_from(reply).map_err(|reply| reply::unexpected("overview", &reply))?;
-    let [dead_letters, redriven, discarded, expired, split] =
-        <[Value; 5]>::try_from(reply::array(letters)?)
+    let [dead_letters, redriven, discarded, expired, split, late] =
+        <[Value; 6]>::try_from(reply::array(letters)?)
             .map_err(|reply| reply::unexpected("overview", &reply))?;
     Ok(TopicOverview {
         name: topic.name.to_owned(),
@@ -52,6 +52,7 @@ pub(super) async fn overview(link: &Link, topic: &TopicInfo) -> Result<TopicOver
         discarded: reply::number(discarded)?,
         expired: reply::number(expired)?,
         split: reply::number(split)?,
+        late: reply::number(late)?,
         groups: reply::array(groups)?
             .into_iter()
             .map(group)

@@ -30,7 +30,9 @@ scripts! {
     /// Puts failed messages where retries wait.
     RETRY = "lua/retry.lua";
     /// Moves messages to the dead letters.
-    DEAD = "lua/dead.lua";
+    DEAD = "lua/letters.lua", "lua/dead.lua";
+    /// Writes letters of messages that were settled before.
+    GIVE_UP_LATE = "lua/claims.lua", "lua/letters.lua", "lua/give_up_late.lua";
     /// Takes over pending messages.
     CLAIM = "lua/claim.lua";
     /// Renews leases.

@@ -48,8 +48,9 @@ key! {
 
 key! {
     /// A hash of the dead letters of one topic: `redriven`, `discarded` and `expired` (how many
-    /// left their stream so, counted in the script that removes them) and `split` (letters beyond
-    /// the first of messages that were too large for one).
+    /// left their stream so, counted in the script that removes them), `split` (letters beyond
+    /// the first of messages that were too large for one) and `late` (letters of messages that were
+    /// settled before their work failed).
     LettersKey = "bus:letters:{topic}" {
         /// The topic.
         topic: String

@@ -24,6 +24,24 @@ key! {
 }
 
 key! {
+    /// Claimed while the event of a document counts as published.
+    FeedbackCreatedKey = "feedback:created:{eventId}" {
+        /// The event's id.
+        event_id: String
+    } "feedback:created"
+}
+
+key! {
+    /// Claimed while an item that can never be kept counts as given up.
+    FeedbackLetterKey = "feedback:letter:{stream}:{id}" {
+        /// The stream its message lay in.
+        stream: String,
+        /// The message's id there.
+        id: String
+    } "feedback:letter"
+}
+
+key! {
     /// A set of the agents whose open batch has an item that should not wait long.
     FeedbackUrgentKey = "feedback:batches:urgent"
 }

@@ -11,10 +11,9 @@ use common::topics::DEAD_LETTER_SUFFIX;
 use common::{Clock, Message as _, Topic as _, UnixMillis};
 use testkit::servers::{RedisDatabase, eventually_async, redis_database};
 use tokio::task::JoinHandle;
-use worker::{CancellationToken, Health, Stage, SystemClock};
+use worker::{CancellationToken, Health, Processor, Stage, SystemClock};
 
 use crate::notes::{Notes, READERS, notes};
-use crate::scripted::Scripted;
 
 /// What takes longer than this is taken to happen never.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -125,7 +124,11 @@ impl Bench {
     }
 
     /// Starts a stage with this processor.
-    pub(crate) fn run(&self, options: SubscribeOptions, processor: &Scripted) -> Running {
+    pub(crate) fn run<P: Processor + Clone>(
+        &self,
+        options: SubscribeOptions,
+        processor: &P,
+    ) -> Running {
         let (health, stop) = (Health::default(), CancellationToken::new());
         let stage = Stage::new(
             &self.bus,

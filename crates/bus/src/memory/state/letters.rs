@@ -1,13 +1,14 @@
 //! Dead letters in memory.
 
-use common::UnixMillis;
 use common::topics::TopicInfo;
+use common::{Message as _, UnixMillis};
 
 use super::views::{elapsed, stored};
 use super::{Group, Letters, State};
 use crate::dead_letter::{DeadLetter, RETENTION, Redriven};
 use crate::delivery::StoredMessage;
 use crate::first_id;
+use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::operating::PendingMessage;
 use crate::server::RETRYING;
@@ -50,6 +51,27 @@ impl State {
         let count = removed.iter().filter(|was_there| **was_there).count();
         self.letters(topic.name).discarded += u64::try_from(count).unwrap_or(u64::MAX);
         removed
+    }
+
+    pub(crate) fn give_up_late(
+        &mut self,
+        topic: &TopicInfo,
+        letters: &[LateLetter],
+        now: UnixMillis,
+    ) -> u64 {
+        let stream = topic.dead_letters();
+        let mut late = 0;
+        for letter in letters {
+            if self.claim_once(&letter.claim(), now) {
+                let mut fields = letter.fields.clone();
+                letter.provenance(topic.name, now).encode(&mut fields);
+                self.append(&stream, fields, now);
+                late += 1;
+            }
+        }
+        self.expire(topic.name, &stream, now);
+        self.letters(topic.name).late += late;
+        late
     }
 
     /// Removes letters that were kept long enough.

@@ -110,6 +110,7 @@ impl State {
             discarded: letters.discarded,
             expired: letters.expired,
             split: 0,
+            late: letters.late,
             groups: groups.collect(),
         }
     }

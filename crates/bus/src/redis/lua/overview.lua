@@ -1,10 +1,10 @@
 -- KEYS: stream, dead-letter stream, its counts, then the state of each declared group.
 -- ARGV: retrying consumer, most entries to count, then those groups.
 -- Gives {length, published, letters, groups}; letters are how many wait, were redriven, discarded,
--- expired and split; a group is a list of names and values.
+-- expired, split and late; a group is a list of names and values.
 local stream = KEYS[1]
-local letters = redis.call('HMGET', KEYS[3], 'redriven', 'discarded', 'expired', 'split')
-for number = 1, 4 do letters[number] = letters[number] or 0 end
+local letters = redis.call('HMGET', KEYS[3], 'redriven', 'discarded', 'expired', 'split', 'late')
+for number = 1, 5 do letters[number] = letters[number] or 0 end
 table.insert(letters, 1, redis.call('XLEN', KEYS[2]))
 local groups = groups_of(stream)
 if not groups then return {0, 0, letters, {}} end
