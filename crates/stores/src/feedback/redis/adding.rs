@@ -73,7 +73,8 @@ fn by_agent(items: &[FeedbackItem]) -> Vec<(&AgentId, Vec<&FeedbackItem>)> {
     groups
 }
 
-/// Cuts the elements of an agent into what one call can carry.
+/// Cuts the elements of an agent into what one call can carry. Two of them never fit into the same
+/// call, so an agent is in it once.
 fn portions(agent: &AgentId, is_urgent: bool, elements: Vec<Encoded>) -> Vec<Portion<'_>> {
     let mut portions: Vec<Portion<'_>> = Vec::new();
     let mut bytes = 0;
@@ -96,7 +97,7 @@ fn portions(agent: &AgentId, is_urgent: bool, elements: Vec<Encoded>) -> Vec<Por
     portions
 }
 
-/// What goes to the server together. An agent is in it once.
+/// What goes to the server together.
 #[derive(Default)]
 struct Call<'a> {
     portions: Vec<Portion<'a>>,
@@ -119,12 +120,9 @@ impl Portion<'_> {
 
 impl<'a> Call<'a> {
     fn has_room_for(&self, portion: &Portion<'_>) -> bool {
-        let last = self.portions.last();
-        last.is_none_or(|last| {
-            last.agent != portion.agent
-                && self.elements + portion.elements.len() <= ELEMENTS_MAX
-                && self.bytes + portion.bytes() <= BYTES_MAX
-        })
+        self.portions.is_empty()
+            || (self.elements + portion.elements.len() <= ELEMENTS_MAX
+                && self.bytes + portion.bytes() <= BYTES_MAX)
     }
 
     fn push(&mut self, portion: Portion<'a>) {
