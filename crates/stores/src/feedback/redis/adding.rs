@@ -56,7 +56,8 @@ pub(super) async fn add(
     Ok(outcomes.added)
 }
 
-/// Cuts the elements of an agent into what one call can carry.
+/// Cuts the elements of an agent into what one call can carry. Two of them never fit into the same
+/// call, so an agent is in it once.
 fn portions(agent: &AgentId, is_urgent: bool, elements: Vec<Encoded>) -> Vec<Portion<'_>> {
     let mut portions: Vec<Portion<'_>> = Vec::new();
     let mut bytes = 0;
@@ -79,7 +80,7 @@ fn portions(agent: &AgentId, is_urgent: bool, elements: Vec<Encoded>) -> Vec<Por
     portions
 }
 
-/// What goes to the server together. An agent is in it once.
+/// What goes to the server together.
 #[derive(Default)]
 struct Call<'a> {
     portions: Vec<Portion<'a>>,
@@ -102,12 +103,9 @@ impl Portion<'_> {
 
 impl<'a> Call<'a> {
     fn has_room_for(&self, portion: &Portion<'_>) -> bool {
-        let last = self.portions.last();
-        last.is_none_or(|last| {
-            last.agent != portion.agent
-                && self.elements + portion.elements.len() <= ELEMENTS_MAX
-                && self.bytes + portion.bytes() <= BYTES_MAX
-        })
+        self.portions.is_empty()
+            || (self.elements + portion.elements.len() <= ELEMENTS_MAX
+                && self.bytes + portion.bytes() <= BYTES_MAX)
     }
 
     fn push(&mut self, portion: Portion<'a>) {
