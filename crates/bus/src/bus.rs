@@ -167,7 +167,7 @@ impl Bus {
         options: SubscribeOptions,
         stop: CancellationToken,
     ) -> Subscription {
-        Subscription::new(Arc::clone(&self.server), topic, group, (options, stop))
+        Arc::clone(&self.server).subscribe(topic, group, options, stop)
     }
 
     /// Removes finished messages beyond the topic's retention; gives how many.

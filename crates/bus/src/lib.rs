@@ -30,6 +30,7 @@ mod redis;
 mod server;
 mod settings;
 mod settlement;
+mod streams;
 mod trouble;
 
 pub use audit::{GroupAudit, TopicAudit};
@@ -39,7 +40,7 @@ pub use consumer::{Consumer, Deliveries, Subscription};
 pub use dead_letter::{DeadLetter, Redriven};
 pub use delivery::{Delivery, StoredMessage};
 pub use error::BusError;
-pub use member::DeliveryBatch;
+pub use in_hand::DeliveryBatch;
 pub use message_id::{InvalidMessageId, MessageId};
 pub use once::{ClaimWindow, Once, OnceRule};
 pub use operating::PendingMessage;
