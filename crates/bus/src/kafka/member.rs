@@ -29,7 +29,7 @@ use self::rebalancing::Attending;
 use self::session::Outlet;
 use super::client::{Core, Telling, locked};
 use super::groups;
-use super::topics::retry_topic;
+use super::topics::{ensure, retry_topic};
 use crate::consumer::{Consumer, Deliveries, PREFETCHED_BATCHES, Subscription};
 use crate::error::BusError;
 use crate::in_hand::InHand;
@@ -186,7 +186,12 @@ async fn open_group(member: &KafkaMember, outlet: &Outlet) -> bool {
     let Membership { topic, group, .. } = member.membership;
     let mut wait = WAIT_FIRST;
     loop {
-        let error = match groups::open(&member.core, topic, group).await {
+        let letters = member.topic.dead_letters();
+        let opened = match groups::open(&member.core, topic, group).await {
+            Ok(opened) => ensure(&member.core, &letters).await.map(|_| opened),
+            Err(error) => Err(error),
+        };
+        let error = match opened {
             Ok(opened) => {
                 if opened == Opened::Recreated {
                     tracing::error!(

@@ -26,7 +26,8 @@ async fn messages_of_a_dead_member_are_taken_over_after_the_lease(bench: Bench) 
 
     let mut heir = Reader::join::<Notes>(&bench.bus, short_lease());
     let inherited = heir.take(3).await?;
-    assert!(before.elapsed() >= SHORT);
+    // Kafka is told when a member's connection is closed, and waits for silent ones only.
+    assert!(before.elapsed() >= SHORT || bench.kafka.is_some());
     assert_eq!(inherited.ids(), held.ids());
     assert!(inherited.messages().all(|m| m.deliveries == 2 && m.repeat));
 

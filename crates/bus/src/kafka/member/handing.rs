@@ -46,7 +46,8 @@ impl KafkaMember {
                 pile.wake(now_ms(), &self.in_hand, self.options.lease);
             }
         }
-        let Some((fresh, claimed)) = senders else {
+        // Asked here, where nobody else is: what is handed back after the signal stays back.
+        let Some((fresh, claimed)) = senders.filter(|_| !self.stop.is_cancelled()) else {
             return Ok(false);
         };
         self.make_sure(consumer, &mut hall)?;

@@ -70,6 +70,10 @@ impl KafkaMember {
     ) -> Result<(), KafkaError> {
         let (topic, group) = (self.topic.name, self.membership.group);
         tracing::debug!(topic, group, ?partitions, "partitions come");
+        if partitions.is_empty() {
+            locked(&self.hall).is_between = false;
+            return consumer.incremental_assign(&TopicPartitionList::new());
+        }
         let mut reads = 0;
         let pages = loop {
             reads += 1;

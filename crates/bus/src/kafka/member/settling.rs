@@ -68,10 +68,6 @@ impl Settling for Settler {
         for output in &outputs {
             topics::ensure(&member.core, output.topic).await?;
         }
-        if !settlement.dead.is_empty() {
-            let letters = format!("{}{DEAD_LETTER_SUFFIX}", member.topic.name);
-            topics::ensure(&member.core, &letters).await?;
-        }
         let all = settlement.clone();
         reached(CrashPoint::BusSettleSending);
         let settled = self
