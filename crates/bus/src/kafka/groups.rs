@@ -21,9 +21,9 @@ pub(super) async fn open(core: &Arc<Core>, topic: &str, group: &str) -> Result<O
     let known = blocking(core, move |core| core.partitions(&name)).await?;
     ensure_like(core, &retries, Some(partitions)).await?;
     let (topic, group) = (topic.to_owned(), group.to_owned());
-    let lost = known.is_some();
+    let was_there = known.is_some();
     blocking(core, move |core| {
-        write_missing_books(core, (&topic, &retries), &group, (partitions, lost))
+        write_missing_books(core, (&topic, &retries), &group, (partitions, was_there))
     })
     .await
 }
@@ -32,7 +32,7 @@ fn write_missing_books(
     core: &Core,
     (topic, retries): (&str, &str),
     group: &str,
-    (partitions, lost): (i32, bool),
+    (partitions, was_there): (i32, bool),
 ) -> Result<Opened, BusError> {
     let looker = core.looker(group)?;
     let names = [topic, retries].map(|name| core.settings.topic_name(name));
@@ -46,9 +46,9 @@ fn write_missing_books(
         return Ok(Opened::Found);
     }
     // A partition that was added begins as one of a new group does.
-    let lost = lost && missing == books.len();
+    let is_lost = was_there && missing == books.len();
     let what = "creating a group";
-    let mut list = TopicPartitionList::new();
+    let mut offsets = TopicPartitionList::new();
     for (number, name) in names.iter().enumerate() {
         for span in core.looker(LOOKER)?.spans(name, partitions)? {
             let place = places
@@ -56,15 +56,15 @@ fn write_missing_books(
                 .position(|p| p == &(name.clone(), span.partition));
             let known = place.and_then(|at| books.get(at)).and_then(Option::as_ref);
             if known.is_none() {
-                let book = first_book(span, lost, number == 0);
-                let added = add_book(&mut list, (name, span.partition), &book);
+                let book = first_book(span, is_lost, number == 0);
+                let added = add_book(&mut offsets, (name, span.partition), &book);
                 added.map_err(|error| failed(what, &error))?;
             }
         }
     }
-    match looker.commit(&list) {
+    match looker.commit(&offsets) {
         Ok(()) if missing < books.len() => Ok(Opened::Found),
-        Ok(()) if lost => Ok(Opened::Recreated),
+        Ok(()) if is_lost => Ok(Opened::Recreated),
         Ok(()) => Ok(Opened::Created),
         // It has members, for another topic: they know the group, and write what is missing.
         Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownMemberId) => {

@@ -234,12 +234,12 @@ impl KafkaMember {
     fn timeout(&self) -> Duration {
         self.core.settings.timeout()
     }
+}
 
-    /// Whether the brokers may know what this member does not: an answer got lost.
-    fn unsettled(&self, error: BusError, hall: &mut Hall) -> BusError {
-        for desk in hall.desks.values_mut() {
-            desk.is_unsure = true;
-        }
-        error
+/// The brokers may know what this member does not: an answer got lost.
+fn unsettled(error: BusError, hall: &mut Hall) -> BusError {
+    for desk in hall.desks.values_mut() {
+        desk.is_unsure = true;
     }
+    error
 }

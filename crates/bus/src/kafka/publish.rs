@@ -51,6 +51,10 @@ pub(super) async fn publish(
             Err(error) => Err(failed("publishing", &error)),
         });
     }
+    if ids.iter().any(Result::is_err) {
+        // Somebody may have deleted it: the next call asks.
+        core.forget(topic);
+    }
     Ok(ids)
 }
 

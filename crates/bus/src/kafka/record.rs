@@ -90,8 +90,11 @@ fn push_text(value: &mut Vec<u8>, text: &[u8]) {
     value.extend_from_slice(text.to_string().as_bytes());
 }
 
+/// A record's value, and the id under which its message was first published.
+type Whole<'a> = (Vec<u8>, Option<&'a Vec<u8>>);
+
 /// The bytes of a message that was no JSON object, and the id under which it was first published.
-fn whole(fields: &RawFields) -> Option<(Vec<u8>, Option<&Vec<u8>>)> {
+fn whole(fields: &RawFields) -> Option<Whole<'_>> {
     let (first, first_id) = match fields.0.as_slice() {
         [first] => (first, None),
         [first, (name, id)] if name == REDRIVEN_FROM.as_bytes() => (first, Some(id)),
@@ -109,7 +112,7 @@ fn whole(fields: &RawFields) -> Option<(Vec<u8>, Option<&Vec<u8>>)> {
 pub(super) fn decode(value: Option<&[u8]>, headers: Option<&impl Headers>) -> RawFields {
     let value = value.unwrap_or_default();
     if let Ok(Object(fields)) = serde_json::from_slice(value) {
-        return RawFields(fields);
+        return fields;
     }
     let field = match std::str::from_utf8(value) {
         Ok(text) => (WHOLE, text.to_owned()),
@@ -125,7 +128,7 @@ pub(super) fn decode(value: Option<&[u8]>, headers: Option<&impl Headers>) -> Ra
 
 /// The fields of a JSON object in their order, repeated ones included. A value that is no text
 /// counts as the text that it is written as.
-struct Object(Vec<(Vec<u8>, Vec<u8>)>);
+struct Object(RawFields);
 
 impl<'de> serde::Deserialize<'de> for Object {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -151,7 +154,7 @@ impl<'de> Visitor<'de> for Fields {
             };
             fields.push((name.into_bytes(), text.into_bytes()));
         }
-        Ok(Object(fields))
+        Ok(Object(RawFields(fields)))
     }
 }
 

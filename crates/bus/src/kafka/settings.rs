@@ -17,10 +17,6 @@ const FETCHED_AHEAD_KIB: &str = "16384";
 /// The Kafka brokers.
 #[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Kafka")]
-#[expect(
-    clippy::struct_field_names,
-    reason = "clap makes the option names from the field names"
-)]
 pub struct KafkaServers {
     /// Addresses of Kafka brokers, host:port, separated by commas
     #[arg(long, env = "KAFKA_BROKERS")]

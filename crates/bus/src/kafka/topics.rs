@@ -23,6 +23,11 @@ pub(super) fn retry_topic(topic: &str, group: &str) -> String {
 }
 
 impl Core {
+    /// Asks again whether a topic is there when it is needed next.
+    pub(super) fn forget(&self, topic: &str) {
+        locked(&self.topics).remove(topic);
+    }
+
     /// How many partitions a topic has; `None` when there is no such topic. Blocks.
     pub(super) fn partitions(&self, topic: &str) -> Result<Option<i32>, BusError> {
         if let Some(count) = locked(&self.topics).get(topic) {
@@ -79,7 +84,7 @@ async fn create(core: &Core, topic: &str, partitions: Option<i32>) -> Result<(),
     let letters = topic.ends_with(DEAD_LETTER_SUFFIX);
     let with_notes = letters || topic.ends_with(RETRY_SUFFIX);
     let usual = i32::from(settings.kafka_partitions);
-    let count = if letters {
+    let number = if letters {
         1
     } else {
         partitions.unwrap_or(usual)
@@ -95,7 +100,7 @@ async fn create(core: &Core, topic: &str, partitions: Option<i32>) -> Result<(),
     };
     let bytes = bytes.to_string();
     // What is finished is removed by the bus, which knows it; time does not.
-    let mut new = NewTopic::new(&name, count, TopicReplication::Fixed(copies))
+    let mut new = NewTopic::new(&name, number, TopicReplication::Fixed(copies))
         .set("message.timestamp.type", "LogAppendTime")
         .set("max.message.bytes", &bytes)
         .set("retention.ms", "-1")
@@ -111,10 +116,10 @@ async fn create(core: &Core, topic: &str, partitions: Option<i32>) -> Result<(),
     let results = core.admin()?.create_topics([&new], &options).await;
     for result in results.map_err(|error| failed(&what, &error))? {
         match result {
-            Ok(_) => tracing::info!(topic = %name, partitions = count, "topic created"),
+            Ok(_) => tracing::info!(topic = %name, partitions = number, "topic created"),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, code)) => {
-                let error = rdkafka::error::KafkaError::AdminOp(code);
+            Err((_, refusal)) => {
+                let error = rdkafka::error::KafkaError::AdminOp(refusal);
                 return Err(failed(&what, &error));
             }
         }

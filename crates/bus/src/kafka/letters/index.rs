@@ -14,10 +14,12 @@ const COUNTS_KEY: &[u8] = b"millrace:counts";
 
 /// The letters of each stream, as far as they were read.
 #[derive(Debug, Default)]
-pub(in crate::kafka) struct Indexes(Mutex<HashMap<String, Arc<Mutex<Index>>>>);
+pub(in crate::kafka) struct Indexes(Mutex<HashMap<String, SharedIndex>>);
+
+type SharedIndex = Arc<Mutex<Index>>;
 
 impl Indexes {
-    pub(in crate::kafka) fn of(&self, stream: &str) -> Arc<Mutex<Index>> {
+    pub(in crate::kafka) fn of(&self, stream: &str) -> SharedIndex {
         let mut all = locked(&self.0);
         Arc::clone(all.entry(stream.to_owned()).or_default())
     }

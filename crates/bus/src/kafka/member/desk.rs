@@ -170,6 +170,7 @@ impl Pile {
 
     /// Makes ready what is due, and what nobody has had for as long as the lease.
     pub(super) fn wake(&mut self, now_ms: i64, in_hand: &InHand, lease: Duration) {
+        self.compare();
         while let Some((due_ms, offset)) = self.waiting.first().copied() {
             if due_ms > now_ms {
                 break;
@@ -256,11 +257,10 @@ impl Desk {
         let open: Vec<MessageId> = open.map(|(_, known)| known.id).collect();
         let known = open.iter().min().copied().unwrap_or(MessageId::MAX);
         let failed = page.failed();
+        let all_known = u64::try_from(open.len()).is_ok_and(|open| open == failed);
         page.retry.oldest = if failed == 0 {
             MessageId::ZERO
-        } else if u64::try_from(open.len()).is_ok_and(|open| open == failed) {
-            known
-        } else if page.retry.oldest == MessageId::ZERO {
+        } else if all_known || page.retry.oldest == MessageId::ZERO {
             known
         } else {
             known.min(page.retry.oldest)

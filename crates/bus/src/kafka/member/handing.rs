@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crash_points::{CrashPoint, reached};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use tokio::sync::mpsc;
 
 use super::desk::Hall;
 use super::rebalancing::{Attending, not_committed};
-use super::{KafkaMember, Lane};
+use super::session::Senders;
+use super::{KafkaMember, Lane, unsettled};
 use crate::backoff::RetryPolicy;
 use crate::delivery::Delivery;
 use crate::error::BusError;
@@ -21,7 +21,6 @@ use crate::kafka::looker::add_book;
 use crate::metrics;
 use crate::settlement::{Settlement, Verdict};
 
-type Senders = (mpsc::Sender<DeliveryBatch>, mpsc::Sender<DeliveryBatch>);
 /// A message that is to be handed out.
 type Pick = (i32, Lane, i64);
 
@@ -193,7 +192,7 @@ impl KafkaMember {
         }
         let list = self.list_of(&pages)?;
         if let Err(error) = consumer.commit(&list, CommitMode::Sync) {
-            return Err(self.unsettled(not_committed(&error), hall));
+            return Err(unsettled(not_committed(&error), hall));
         }
         for (partition, page) in pages {
             if let Some(desk) = hall.desks.get_mut(&partition) {

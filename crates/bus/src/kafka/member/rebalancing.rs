@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
@@ -25,6 +26,9 @@ const LEAVING_MAX: Duration = Duration::from_secs(10);
 const LEAVING_INTERVAL: Duration = Duration::from_millis(20);
 /// How often the books of new partitions are asked for.
 const READS_MAX: u32 = 3;
+
+/// The books of a partition.
+type Books = (i32, Lanes<Book>);
 
 /// Tells a member what becomes of its partitions.
 pub(super) struct Attending(pub(super) Weak<KafkaMember>);
@@ -47,7 +51,11 @@ impl ConsumerContext for Attending {
         list: &mut TopicPartitionList,
     ) {
         let member = self.0.upgrade();
-        let partitions: BTreeSet<i32> = list.elements().iter().map(|p| p.partition()).collect();
+        let partitions: BTreeSet<i32> = list
+            .elements()
+            .iter()
+            .map(TopicPartitionListElem::partition)
+            .collect();
         let coming = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let result = match (member, coming) {
             (Some(member), true) => member.welcome(consumer, &partitions),
@@ -117,7 +125,7 @@ impl KafkaMember {
         &self,
         consumer: &BaseConsumer<Attending>,
         partitions: &BTreeSet<i32>,
-    ) -> Result<Vec<(i32, Lanes<Book>)>, BusError> {
+    ) -> Result<Vec<Books>, BusError> {
         let count = partitions.last().map_or(0, |last| last.saturating_add(1));
         let looker = self.core.looker(LOOKER)?;
         let read = |name: &String, main: bool| {

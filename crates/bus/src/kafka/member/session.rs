@@ -29,10 +29,16 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How often the brokers are asked whether they are back.
 const RECOVERY_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Takes new messages, and takes those that come again.
+pub(super) type Senders = (mpsc::Sender<DeliveryBatch>, mpsc::Sender<DeliveryBatch>);
+
+/// How often the books are committed though they did not change.
+const REFRESH_INTERVAL: Duration = Duration::from_hours(1);
+
 /// Where batches and bad news go.
 pub(super) struct Outlet {
     /// New messages, and those that come again. None after the signal to stop.
-    pub(super) senders: Option<(mpsc::Sender<DeliveryBatch>, mpsc::Sender<DeliveryBatch>)>,
+    pub(super) senders: Option<Senders>,
     pub(super) report: watch::Sender<Option<String>>,
 }
 
@@ -114,6 +120,7 @@ fn join(member: &Arc<KafkaMember>) -> Result<Arc<BaseConsumer<Attending>>, BusEr
 /// Reads until the member's end, or until the session cannot go on.
 fn read(member: &KafkaMember, consumer: &BaseConsumer<Attending>, outlet: &mut Outlet) {
     let mut asked = Instant::now();
+    let mut refreshed = Instant::now();
     while !member.is_over() && !locked(&member.hall).is_broken {
         if member.stop.is_cancelled() {
             outlet.senders = None;
@@ -141,6 +148,12 @@ fn read(member: &KafkaMember, consumer: &BaseConsumer<Attending>, outlet: &mut O
             Err(error) => {
                 tracing::warn!(topic = member.topic.name, %error, "handing out failed");
                 outlet.fails(&error);
+            }
+        }
+        if refreshed.elapsed() >= REFRESH_INTERVAL {
+            refreshed = Instant::now();
+            if let Err(error) = member.refresh(consumer) {
+                tracing::warn!(topic = member.topic.name, %error, "committing again failed");
             }
         }
         if outlet.is_in_trouble() && asked.elapsed() >= RECOVERY_INTERVAL {
@@ -174,6 +187,17 @@ impl KafkaMember {
         if pile.take_in(offset, known, &self.in_hand) && lane == Lane::Retry {
             hall.failed.insert(id, (partition, offset));
         }
+    }
+
+    /// Commits the books as they are. Brokers forget what a group has committed for a topic that it is
+    /// not subscribed to, as that of the retries, after `offsets.retention.minutes`.
+    fn refresh(&self, consumer: &BaseConsumer<Attending>) -> Result<(), BusError> {
+        let mut hall = locked(&self.hall);
+        self.make_sure(consumer, &mut hall)?;
+        let desks = hall.desks.iter();
+        let pages = desks.map(|(partition, desk)| (*partition, desk.page()));
+        let pages = pages.collect();
+        self.commit(consumer, &mut hall, pages)
     }
 
     /// Pauses partitions of which enough was fetched, and goes on with the others.

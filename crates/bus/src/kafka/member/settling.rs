@@ -2,7 +2,7 @@
 //! them. Without anything to publish, a commit will do.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use async_trait::async_trait;
 use common::messages::DeadLetter;
@@ -28,6 +28,10 @@ use crate::settlement::{Output, Settled, Settlement, Verdict};
 /// Settles for a member, where it blocks nobody.
 pub(super) struct Settler(pub(super) Arc<KafkaMember>);
 
+/// A member that is in the group, and its hall.
+type AtWork<'a> = (Arc<BaseConsumer<Attending>>, MutexGuard<'a, Hall>);
+/// A message and its deliveries.
+type InHands = (Known, u32);
 /// Where a message is.
 type Spot = (i32, Lane, i64);
 
@@ -107,15 +111,7 @@ impl KafkaMember {
     }
 
     /// The consumer and the hall; nothing when this member owns nothing any more.
-    fn at_work(
-        &self,
-    ) -> Result<
-        Option<(
-            Arc<BaseConsumer<Attending>>,
-            std::sync::MutexGuard<'_, Hall>,
-        )>,
-        BusError,
-    > {
+    fn at_work(&self) -> Result<Option<AtWork<'_>>, BusError> {
         let consumer = self.consumer();
         let hall = locked(&self.hall);
         match consumer {
@@ -153,7 +149,7 @@ impl KafkaMember {
     ) -> Result<Plan, BusError> {
         let mut plan = Plan::default();
         for id in &all.done {
-            if self.close(hall, &mut plan, *id, Outcome::Done).is_none() {
+            if close(hall, &mut plan, *id, Outcome::Done).is_none() {
                 continue;
             }
             plan.settled.done += 1;
@@ -181,53 +177,11 @@ impl KafkaMember {
         Ok(plan)
     }
 
-    /// Settles a message in the plan; nothing if it is not open here.
-    fn close(
-        &self,
-        hall: &mut Hall,
-        plan: &mut Plan,
-        id: MessageId,
-        outcome: Outcome,
-    ) -> Option<Spot> {
-        let spot = hall.find(id)?;
-        let (partition, lane, offset) = spot;
-        let desk = hall.desks.get_mut(&partition)?;
-        let page = plan.pages.entry(partition).or_insert_with(|| {
-            desk.piles.main.compare();
-            desk.piles.retry.compare();
-            desk.page()
-        });
-        if !page.book_mut(lane).settle(offset, outcome) {
-            return None;
-        }
-        plan.closed.push(spot);
-        Some(spot)
-    }
-
-    /// A message that is in this member's hands, with its deliveries; nothing if it is not.
-    fn in_hands(&self, hall: &Hall, id: MessageId) -> Result<Option<(Known, u32)>, BusError> {
-        let Some(spot) = hall.find(id) else {
-            return Ok(None);
-        };
-        let (partition, lane, offset) = spot;
-        let Some(known) = hall.known(spot) else {
-            return Err(down(&"the message is not read again yet"));
-        };
-        let book = hall.desks.get(&partition).map(|d| &d.piles.get(lane).book);
-        Ok(match book.map(|book| book.state(offset)) {
-            Some(State::Delivered(times)) => {
-                let deliveries = known.deliveries_before().saturating_add(times);
-                Some((known.clone(), deliveries))
-            }
-            Some(State::Settled | State::Untouched) | None => None,
-        })
-    }
-
     fn retry(&self, hall: &mut Hall, plan: &mut Plan, why: &Verdict) -> Result<bool, BusError> {
-        let Some((mut known, deliveries)) = self.in_hands(hall, why.id)? else {
+        let Some((mut known, deliveries)) = in_hands(hall, why.id)? else {
             return Ok(false);
         };
-        let Some((partition, ..)) = self.close(hall, plan, why.id, Outcome::Moved) else {
+        let Some((partition, ..)) = close(hall, plan, why.id, Outcome::Moved) else {
             return Ok(false);
         };
         let wait = self.options.retry.wait(why.id, deliveries).as_millis();
@@ -259,10 +213,10 @@ impl KafkaMember {
     }
 
     fn bury(&self, hall: &mut Hall, plan: &mut Plan, why: &Verdict) -> Result<bool, BusError> {
-        let Some((known, attempts)) = self.in_hands(hall, why.id)? else {
+        let Some((known, attempts)) = in_hands(hall, why.id)? else {
             return Ok(false);
         };
-        if self.close(hall, plan, why.id, Outcome::Dead).is_none() {
+        if close(hall, plan, why.id, Outcome::Dead).is_none() {
             return Ok(false);
         }
         let now = UnixMillis(now_ms());
@@ -334,6 +288,42 @@ impl KafkaMember {
         self.changed.notify_all();
         Ok(())
     }
+}
+
+/// Settles a message in the plan; nothing if it is not open here.
+fn close(hall: &mut Hall, plan: &mut Plan, id: MessageId, outcome: Outcome) -> Option<Spot> {
+    let spot = hall.find(id)?;
+    let (partition, lane, offset) = spot;
+    let desk = hall.desks.get_mut(&partition)?;
+    let page = plan.pages.entry(partition).or_insert_with(|| {
+        desk.piles.main.compare();
+        desk.piles.retry.compare();
+        desk.page()
+    });
+    if !page.book_mut(lane).settle(offset, outcome) {
+        return None;
+    }
+    plan.closed.push(spot);
+    Some(spot)
+}
+
+/// A message that is in this member's hands, with its deliveries; nothing if it is not.
+fn in_hands(hall: &Hall, id: MessageId) -> Result<Option<InHands>, BusError> {
+    let Some(spot) = hall.find(id) else {
+        return Ok(None);
+    };
+    let (partition, lane, offset) = spot;
+    let Some(known) = hall.known(spot) else {
+        return Err(down(&"the message is not read again yet"));
+    };
+    let book = hall.desks.get(&partition).map(|d| &d.piles.get(lane).book);
+    Ok(match book.map(|book| book.state(offset)) {
+        Some(State::Delivered(times)) => {
+            let deliveries = known.deliveries_before().saturating_add(times);
+            Some((known.clone(), deliveries))
+        }
+        Some(State::Settled | State::Untouched) | None => None,
+    })
 }
 
 impl Page {

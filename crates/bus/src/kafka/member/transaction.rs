@@ -6,10 +6,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryFuture, FutureProducer, Producer as _};
 
-use super::KafkaMember;
 use super::desk::Hall;
 use super::rebalancing::Attending;
 use super::settling::Plan;
+use super::{KafkaMember, unsettled};
 use crate::error::BusError;
 use crate::kafka::client::{Telling, down, failed, locked};
 use crate::kafka::place::Place;
@@ -29,13 +29,13 @@ impl KafkaMember {
         let list = self.list_of(&plan.pages)?;
         let producer = match self.producer() {
             Ok(producer) => producer,
-            Err(error) => return Err(self.unsettled(failed(what, &error), hall)),
+            Err(error) => return Err(unsettled(failed(what, &error), hall)),
         };
         let reports = match self.publish(&producer, &plan, (consumer, &list)) {
             Ok(reports) => reports,
             Err(error) => {
                 self.abandon(&producer);
-                return Err(self.unsettled(failed(what, &error), hall));
+                return Err(unsettled(failed(what, &error), hall));
             }
         };
         for spot in plan.closed {
