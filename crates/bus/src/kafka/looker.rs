@@ -157,10 +157,20 @@ impl Looker {
         at: Offset,
     ) -> Result<Vec<i64>, BusError> {
         let what = "asking for offsets";
-        let list = list_of(topic, (0..partitions).map(|partition| (partition, at)));
-        let list = list.map_err(|error| failed(what, &error))?;
-        let found = consumer.offsets_for_times(list, self.timeout);
-        let found = found.map_err(|error| failed(what, &error))?;
+        let deadline = Instant::now() + self.timeout;
+        let found = loop {
+            let list = list_of(topic, (0..partitions).map(|partition| (partition, at)));
+            let list = list.map_err(|error| failed(what, &error))?;
+            match consumer.offsets_for_times(list, self.timeout) {
+                Ok(found) => break found,
+                // A topic that was created just now.
+                Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                    let answer = consumer.fetch_metadata(Some(topic), self.timeout);
+                    answer.map_err(|error| failed(what, &error))?;
+                }
+                Err(error) => return Err(failed(what, &error)),
+            }
+        };
         let mut offsets = Vec::new();
         for element in found.elements() {
             element.error().map_err(|error| failed(what, &error))?;
@@ -260,6 +270,8 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::LeaderNotAvailable
                 | RDKafkaErrorCode::NotLeaderForPartition
                 | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
         )
     )
 }

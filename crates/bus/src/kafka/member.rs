@@ -19,6 +19,7 @@ use std::time::Duration;
 use common::topics::TopicInfo;
 use crash_points::{CrashPoint, reached};
 use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::FutureProducer;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,7 @@ use self::desk::Hall;
 pub(super) use self::failure::Failure;
 use self::rebalancing::Attending;
 use self::session::Outlet;
-use super::client::{Core, Telling, locked};
+use super::client::{Core, Telling, failed, locked};
 use super::groups;
 use super::topics::{ensure, retry_topic};
 use crate::consumer::{Consumer, Deliveries, PREFETCHED_BATCHES, Subscription};
@@ -94,6 +95,8 @@ impl<T> Lanes<T> {
 struct Clients {
     consumer: Option<Arc<BaseConsumer<Attending>>>,
     producer: Option<FutureProducer<Telling>>,
+    /// Whether a producer was given up without knowing what became of its transaction.
+    has_left_open: bool,
 }
 
 impl fmt::Debug for KafkaMember {
@@ -236,10 +239,18 @@ impl KafkaMember {
     }
 }
 
-/// The brokers may know what this member does not: an answer got lost.
-fn unsettled(error: BusError, hall: &mut Hall) -> BusError {
+/// The brokers may know what this member does not: an answer got lost, or the group is changing.
+fn unsettled(what: &str, error: &KafkaError, hall: &mut Hall) -> BusError {
     for desk in hall.desks.values_mut() {
         desk.is_unsure = true;
     }
-    error
+    hall.is_changing = matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::RebalanceInProgress
+                | RDKafkaErrorCode::UnknownMemberId
+        )
+    );
+    failed(what, error)
 }

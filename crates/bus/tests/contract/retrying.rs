@@ -70,7 +70,7 @@ async fn a_failed_message_may_come_back_to_another_member(bench: Bench) -> Resul
 
 async fn messages_that_wait_for_their_retry_are_counted_as_such(bench: Bench) -> Result<()> {
     bench.bus.publish::<Notes>(&notes(0..3)).await?;
-    let mut reader = Reader::join::<Notes>(&bench.bus, retry_after(BACK_OFF));
+    let mut reader = Reader::join::<Notes>(&bench.bus, retry_after(BACK_OFF * 10));
     let held = reader.take(3).await?;
     let two = held.ids().into_iter().take(2);
     reader.consumer.settle(&failed(two)).await?;

@@ -25,6 +25,8 @@ pub(super) struct Hall {
     pub(super) is_between: bool,
     /// Whether the session cannot go on.
     pub(super) is_broken: bool,
+    /// Whether a commit failed because members come and go: it succeeds when they have.
+    pub(super) is_changing: bool,
     /// The partition that is served first the next time.
     pub(super) turn: i32,
 }

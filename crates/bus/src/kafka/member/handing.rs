@@ -49,6 +49,7 @@ impl KafkaMember {
         let Some((fresh, claimed)) = senders.filter(|_| !self.stop.is_cancelled()) else {
             return Ok(false);
         };
+        hall.is_changing = false;
         self.make_sure(consumer, &mut hall)?;
         let mut handed_out = false;
         for (sender, again) in [(fresh, false), (claimed, true)] {
@@ -192,7 +193,7 @@ impl KafkaMember {
         }
         let list = self.list_of(&pages)?;
         if let Err(error) = consumer.commit(&list, CommitMode::Sync) {
-            return Err(unsettled(not_committed(&error), hall));
+            return Err(unsettled("committing", &error, hall));
         }
         for (partition, page) in pages {
             if let Some(desk) = hall.desks.get_mut(&partition) {

@@ -117,7 +117,9 @@ impl KafkaMember {
         }
         hall.is_between = false;
         drop(hall);
-        consumer.incremental_assign(&list)
+        consumer.incremental_assign(&list)?;
+        // One that was here before may have been paused when it went.
+        consumer.resume(&list)
     }
 
     /// Reads the books of partitions, for one that somebody added since, too.
@@ -128,6 +130,7 @@ impl KafkaMember {
     ) -> Result<Vec<Books>, BusError> {
         let count = partitions.last().map_or(0, |last| last.saturating_add(1));
         let looker = self.core.looker(LOOKER)?;
+        self.end_transaction()?;
         let read = |name: &String, main: bool| {
             let places: Vec<(String, i32)> =
                 partitions.iter().map(|p| (name.clone(), *p)).collect();
@@ -198,6 +201,8 @@ impl KafkaMember {
             let waited = self.changed.wait_timeout(hall, LEAVING_INTERVAL);
             (hall, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
+        // Who was taken for dead asks again who owns what.
+        hall.is_between |= is_lost;
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             if hall.desks.contains_key(partition) {
@@ -218,6 +223,9 @@ impl KafkaMember {
     ) -> Result<(), BusError> {
         let unsure = hall.desks.iter().filter(|(_, desk)| desk.is_unsure);
         let unsure: Vec<i32> = unsure.map(|(partition, _)| *partition).collect();
+        if !unsure.is_empty() {
+            self.end_transaction()?;
+        }
         for name in [&self.names.main, &self.names.retry] {
             let places: Vec<(String, i32)> = unsure.iter().map(|p| (name.clone(), *p)).collect();
             if places.is_empty() {

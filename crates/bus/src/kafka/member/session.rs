@@ -145,6 +145,9 @@ fn read(member: &KafkaMember, consumer: &BaseConsumer<Attending>, outlet: &mut O
         match member.tend(consumer, outlet.senders.as_ref()) {
             Ok(false) => {}
             Ok(true) => outlet.works(),
+            Err(error) if locked(&member.hall).is_changing => {
+                tracing::debug!(topic = member.topic.name, %error, "handing out later");
+            }
             Err(error) => {
                 tracing::warn!(topic = member.topic.name, %error, "handing out failed");
                 outlet.fails(&error);

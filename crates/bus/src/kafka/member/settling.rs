@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use common::messages::DeadLetter;
@@ -24,6 +25,9 @@ use crate::kafka::{claims, topics};
 use crate::message_id::MessageId;
 use crate::metrics;
 use crate::settlement::{Output, Settled, Settlement, Verdict};
+
+/// How long a settlement waits while members come and go, before it is tried again.
+const CHANGING_WAIT: Duration = Duration::from_millis(50);
 
 /// Settles for a member, where it blocks nobody.
 pub(super) struct Settler(pub(super) Arc<KafkaMember>);
@@ -102,12 +106,23 @@ impl Settler {
 
 impl KafkaMember {
     fn settle(&self, all: &Settlement, outputs: &[Output]) -> Result<Settled, BusError> {
-        let Some((consumer, mut hall)) = self.at_work()? else {
-            return Ok(Settled::default());
-        };
-        let settled = self.settle_in(&consumer, &mut hall, (all, outputs))?;
-        self.changed.notify_all();
-        Ok(settled)
+        let deadline = Instant::now() + self.timeout();
+        loop {
+            let Some((consumer, mut hall)) = self.at_work()? else {
+                return Ok(Settled::default());
+            };
+            hall.is_changing = false;
+            match self.settle_in(&consumer, &mut hall, (all, outputs)) {
+                Ok(settled) => {
+                    self.changed.notify_all();
+                    return Ok(settled);
+                }
+                Err(_) if hall.is_changing && Instant::now() < deadline => {
+                    drop(self.changed.wait_timeout(hall, CHANGING_WAIT));
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The consumer and the hall; nothing when this member owns nothing any more.

@@ -29,13 +29,13 @@ impl KafkaMember {
         let list = self.list_of(&plan.pages)?;
         let producer = match self.producer() {
             Ok(producer) => producer,
-            Err(error) => return Err(unsettled(failed(what, &error), hall)),
+            Err(error) => return Err(unsettled(what, &error, hall)),
         };
         let reports = match self.publish(&producer, &plan, (consumer, &list)) {
             Ok(reports) => reports,
             Err(error) => {
                 self.abandon(&producer);
-                return Err(unsettled(failed(what, &error), hall));
+                return Err(unsettled(what, &error, hall));
             }
         };
         for spot in plan.closed {
@@ -106,6 +106,7 @@ impl KafkaMember {
             .transactional(&self.core.settings.group_name(&id))?;
         producer.init_transactions(self.timeout())?;
         clients.producer = Some(producer.clone());
+        clients.has_left_open = false;
         Ok(producer)
     }
 
@@ -113,7 +114,18 @@ impl KafkaMember {
     fn abandon(&self, producer: &FutureProducer<Telling>) {
         if let Err(error) = producer.abort_transaction(self.timeout()) {
             tracing::info!(topic = self.topic.name, %error, "aborting failed; beginning anew");
-            locked(&self.clients).producer = None;
+            let mut clients = locked(&self.clients);
+            clients.producer = None;
+            clients.has_left_open = true;
         }
+    }
+
+    /// Ends a transaction that was left open: until then the brokers do not say what is committed.
+    pub(super) fn end_transaction(&self) -> Result<(), BusError> {
+        if !locked(&self.clients).has_left_open {
+            return Ok(());
+        }
+        let ended = self.producer().map(drop);
+        ended.map_err(|error| failed("ending a transaction", &error))
     }
 }
