@@ -101,21 +101,21 @@ async fn members_of_a_group_share_its_messages(bench: Bench) -> Result<()> {
                 .await?;
             published += 20;
         }
-        let (member, batch) = tokio::select! {
-            batch = one.next() => (0, batch?),
-            batch = two.next() => (1, batch?),
+        let [by_one, by_two] = &mut by;
+        let (consumer, count, batch) = tokio::select! {
+            batch = one.next() => (&one.consumer, by_one, batch?),
+            batch = two.next() => (&two.consumer, by_two, batch?),
         };
         for message in &batch.messages {
             ensure!(seen.insert(number_of(message)?), "{message:?} came twice");
         }
         let ids = batch.messages.iter().map(|message| message.id);
-        let consumer = [&one.consumer, &two.consumer][member];
         let settled = consumer.settle(&done(ids)).await?;
         ensure!(
             settled.done == u64::try_from(batch.messages.len())?,
             "{settled:?}"
         );
-        by[member] += batch.messages.len();
+        *count += batch.messages.len();
     }
     assert_eq!(seen.len(), usize::try_from(published)?);
     Ok(())

@@ -19,7 +19,7 @@ use crate::readers::{Held, done, number_of};
 
 pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// What takes longer than this is taken to happen never, when brokers go down and come back.
-pub(crate) const LATER: Duration = Duration::from_secs(60);
+pub(crate) const LATER: Duration = Duration::from_mins(1);
 
 /// A topic that nobody reads.
 pub(crate) struct Results;

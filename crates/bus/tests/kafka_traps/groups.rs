@@ -6,8 +6,10 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 
 use crate::bench::Bench;
-use crate::notes::{Notes, READERS, notes};
-use crate::readers::{Reader, done, failed, group, group_when, options};
+use crate::notes::{Notes, READERS, ShortNotes, notes};
+use crate::readers::{
+    Reader, assert_conserved, done, failed, group, group_when, options, short_lease,
+};
 
 /// Trap: brokers forget a group that had no members for a week; what it had settled seems new.
 /// Remedy: the topic of retries tells that there was a group, and all may be repeats.
@@ -66,7 +68,7 @@ async fn a_partition_changes_hands_after_what_is_in_hand_is_settled() -> Result<
     drop(held);
     let mut number = 40;
     let message = loop {
-        bus.publish::<Notes>(&notes(number..number + 1)).await?;
+        bus.publish::<Notes>(&notes(number..=number)).await?;
         number += 1;
         let (batch, consumer) = tokio::select! {
             batch = one.next() => (batch?, &one.consumer),
@@ -149,4 +151,40 @@ async fn what_is_settled_beyond_an_open_message_stays_settled() -> Result<()> {
     let found = group(bus, &Notes::INFO).await?;
     assert_eq!((found.done, found.pending), (1_000, 0));
     Ok(())
+}
+
+/// Trap: the brokers' retention goes by time and knows nothing of who has read what. Remedy: the bus
+/// removes what every group has settled, in each partition, and keeps its share.
+#[tokio::test]
+async fn each_partition_is_trimmed_up_to_what_is_open_in_it() -> Result<()> {
+    let Some(bench) = Bench::shared()? else {
+        return Ok(());
+    };
+    let (bus, topic) = (
+        bench.another(|settings| settings.kafka_partitions = 5)?,
+        &ShortNotes::INFO,
+    );
+    let mut slow = short_lease();
+    slow.retry.base = crate::readers::LONG;
+    slow.retry.cap = crate::readers::LONG;
+    let mut reader = Reader::join::<ShortNotes>(&bus, slow);
+    for note in notes(0..50) {
+        bus.publish::<ShortNotes>(&[note]).await?;
+    }
+    let held = reader.take(50).await?;
+    let ids = held.ids();
+    let (waiting, rest) = ids.split_at(1);
+    reader.consumer.settle(&failed(waiting.to_vec())).await?;
+    reader.consumer.settle(&done(rest.to_vec())).await?;
+    group_when(&bus, topic, "the rest to be done", |group| group.done == 49).await?;
+    bus.trim(topic).await?;
+    let left = bus.range(topic.name, bus::MessageId::ZERO, 100).await?;
+    let first = waiting.first().copied().unwrap_or_default();
+    assert!(left.iter().any(|message| message.id == first), "it waits");
+    assert!(left.len() < 50, "{} are left", left.len());
+    assert_conserved(&bus, topic).await?;
+    assert_eq!(reader.consumer.settle(&done([first])).await?.done, 1);
+    bus.trim(topic).await?;
+    assert!(bus.overview(topic).await?.length <= topic.retained);
+    assert_conserved(&bus, topic).await
 }

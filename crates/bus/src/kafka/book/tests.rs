@@ -109,9 +109,12 @@ fn nothing_is_noted_beyond_the_window() {
     assert_eq!(book.end(), 100 + WINDOW);
 }
 
+/// The state of an offset.
+type StateOf = fn(i64) -> u8;
+
 #[test]
 fn a_book_reads_back_and_fits_however_it_looks() {
-    let full = |state: fn(i64) -> u8| Book {
+    let full = |state: StateOf| Book {
         states: (0..WINDOW).map(state).collect(),
         counts: Counts {
             done: u64::MAX,
@@ -129,7 +132,7 @@ fn a_book_reads_back_and_fits_however_it_looks() {
         last: MessageId::MAX,
         ..Book::at(i64::MAX / 2)
     };
-    let states: [fn(i64) -> u8; 4] = [
+    let states: [StateOf; 4] = [
         |_| 200,
         |offset| u8::try_from(offset % 2).unwrap(),
         |offset| u8::try_from(offset * 7 % 15).unwrap(),
