@@ -13,7 +13,7 @@ CRASHABLE := --features tests/crash-points
 RELEASED := --features bus/kafka-tls
 
 .DEFAULT_GOAL := help
-.PHONY: help run-all demo build test chaos bench lint stop clean
+.PHONY: help run-all demo build test run-tests chaos bench lint stop clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -48,11 +48,17 @@ demo: ## replay the CDNOW sample on a running `make run-all` and check the resul
 build: ## build all binaries, optimised
 	cargo build --release --workspace --bins $(RELEASED)
 
-# Every step selects the whole workspace, so that the features of shared dependencies are the same
-# and nothing is built twice. The tests that span crates come last.
-test: ## install Redis and PostgreSQL if missing, and run all tests
+# Kafka and MongoDB are started once for all tests: they take longer to start than most tests to run.
+test: ## install Redis, PostgreSQL, Kafka and MongoDB if missing, and run all tests
 	@scripts/redis.sh install || echo 'no redis-server: tests that need it are SKIPPED, or fail if CI=true'
 	@scripts/postgres.sh install || echo 'no PostgreSQL: tests that need it are SKIPPED, or fail if CI=true'
+	@scripts/kafka.sh install || echo 'no Kafka: tests that need it are SKIPPED, or fail if CI=true'
+	@scripts/mongodb.sh install || echo 'no MongoDB: tests that need it are SKIPPED, or fail if CI=true'
+	@scripts/with-servers.sh $(MAKE) --no-print-directory run-tests
+
+# Every step selects the whole workspace, so that the features of shared dependencies are the same
+# and nothing is built twice. The tests that span crates come last.
+run-tests:
 	cargo build --workspace --bins $(CRASHABLE)
 	cargo test --workspace $(CRASHABLE) --doc
 	cargo test --workspace $(CRASHABLE) --no-fail-fast --lib --bins
@@ -61,12 +67,16 @@ test: ## install Redis and PostgreSQL if missing, and run all tests
 chaos: ## break everything that can break, under load, and count: some eight minutes
 	@scripts/redis.sh install
 	@scripts/postgres.sh install
+	@scripts/kafka.sh install
+	@scripts/mongodb.sh install
 	cargo build --workspace --bins $(CRASHABLE)
 	CHAOS=full CI=true cargo test --workspace $(CRASHABLE) --test chaos -- --nocapture
 
 bench: ## measure beside the bare limits of this machine: about 10 minutes; BENCH='publish flow'
 	@scripts/redis.sh install
 	@scripts/postgres.sh install
+	@scripts/kafka.sh install
+	@scripts/mongodb.sh install
 	cargo build --release --workspace --bins $(RELEASED)
 	CI=true cargo bench --workspace --bench bench -- --json $(CURDIR)/target/bench.json $(BENCH)
 
@@ -82,9 +92,11 @@ lint: ## format, clippy, the tidy test, licences and sources of dependencies, sc
 	@for script in $(SCRIPTS); do bash -n "$$script" || exit 1; done
 	@if command -v shellcheck >/dev/null; then echo shellcheck; shellcheck -x $(SCRIPTS); fi
 
-stop: ## stop the servers that run-all started
+stop: ## stop the servers that run under .run: those of run-all and your own
 	@scripts/redis.sh stop $(RUN)/redis
 	@scripts/postgres.sh stop $(RUN)/postgres
+	@scripts/kafka.sh stop $(RUN)/kafka
+	@scripts/mongodb.sh stop $(RUN)/mongodb
 
 clean: stop ## stop the servers, remove what was built and all local data
 	cargo clean

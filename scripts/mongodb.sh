@@ -9,8 +9,8 @@ says_when_ready='Waiting for connections'
 # shellcheck source=scripts/server-process.sh
 . "$scripts/server-process.sh"
 
-# What is built depends on its sources alone.
-built=$(cache_folder)/ferretdb-$(cat "$scripts"/mongodb/go.* "$scripts"/mongodb/*.go | cksum | tr ' ' -)
+# What is built depends on its sources and on how they are built.
+built=$(cache_folder)/ferretdb-$(cat "$scripts"/mongodb/* "$scripts/mongodb.sh" | cksum | tr ' ' -)
 ferretdb=$built/millrace-mongod
 GO_MINOR_MIN=22
 
@@ -62,13 +62,30 @@ go_is_new_enough() {
 
 # build_ferretdb <folder>
 build_ferretdb() {
+    local sources=$1.sources
     if ! have go; then install_package golang golang go; fi
     go_is_new_enough || fail "there is no mongod, and FerretDB needs Go 1.$GO_MINOR_MIN or newer to build"
     say "downloading and building FerretDB, because there is no mongod: some minutes" >&2
-    (cd "$scripts/mongodb" && CGO_ENABLED=0 GOWORK=off GOFLAGS='' go build -mod=readonly \
-        -buildvcs=false -trimpath -o "$1/millrace-mongod" .) >&2 ||
-        fail "building FerretDB failed, see above"
+    mkdir -p "$1" "$sources"
+    cp "$scripts"/mongodb/* "$sources/"
+    (
+        export CGO_ENABLED=0 GOWORK=off GOFLAGS=''
+        cd "$sources" && go mod vendor && find_by_id &&
+            go build -mod=vendor -buildvcs=false -trimpath -o "$1/millrace-mongod" .
+    ) >&2 || fail "building FerretDB failed, see above"
 }
+
+# FerretDB reads a whole collection for each document that is looked for by its id: the index says
+# ->"_id" where the query says ->'$._id', and a filter that names more than the id is not handed to
+# SQLite at all. What SQLite finds is filtered again, so it may be told of the id alone.
+find_by_id() {
+    local folder=vendor/github.com/FerretDB/FerretDB/internal/backends/sqlite
+    patch_line "$folder/metadata/metadata.go" "->'\$\._id'\"" '->\\"_id\\""' &&
+        patch_line "$folder/collection.go" 'params.Filter.Len() == 1' 'params.Filter.Len() >= 1'
+}
+
+# patch_line <file> <old> <new>: fails when there is no such line.
+patch_line() { grep -q -- "$2" "$1" && sed -i.old "s~$2~$3~" "$1"; }
 
 how_to_start() {
     local dir=$1 port=$2 log=$1/mongodb.log before

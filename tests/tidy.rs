@@ -213,6 +213,7 @@ fn topics_groups_and_keys_are_spelled_in_common_only() -> Result<()> {
     words.extend(
         [
             "feedback:batch",
+            "feedback:flush",
             "post:views:",
             "user:view:",
             "event:seen:",

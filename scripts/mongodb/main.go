@@ -58,13 +58,18 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
-	go acceptAll(listener)
+	var turn sync.Mutex
+	go backend.Run(context.Background())
+	go acceptAll(listener, &turn)
 	fmt.Println("Waiting for connections on", address)
-	return backend.Run(ctx)
+
+	// FerretDB would wait for its clients to leave. The command in hand is enough.
+	<-ctx.Done()
+	turn.Lock()
+	return nil
 }
 
-func acceptAll(listener net.Listener) {
-	var turn sync.Mutex
+func acceptAll(listener net.Listener, turn *sync.Mutex) {
 	for {
 		client, err := listener.Accept()
 		if err != nil {
@@ -80,7 +85,7 @@ func acceptAll(listener net.Listener) {
 			}
 			defer backend.Close()
 			// Ends with the connection of either side.
-			_ = serve(newPeer(client), newPeer(backend), &turn)
+			_ = serve(newPeer(client), newPeer(backend), turn)
 		}()
 	}
 }
@@ -92,9 +97,7 @@ func serve(client, backend peer, turn *sync.Mutex) error {
 		if err != nil {
 			return err
 		}
-		turn.Lock()
-		answer, err := answer(backend, header, body)
-		turn.Unlock()
+		answer, err := answerInTurn(backend, header, body, turn)
 		if err != nil {
 			return err
 		}
@@ -104,6 +107,33 @@ func serve(client, backend peer, turn *sync.Mutex) error {
 		if err := client.write(header.RequestID, answer); err != nil {
 			return err
 		}
+	}
+}
+
+// answerInTurn lets one command in at a time, but for those by which clients look whether the server
+// is alive: it is, also while it works on a long command.
+func answerInTurn(backend peer, header *wire.MsgHeader, body wire.MsgBody, turn *sync.Mutex) (wire.MsgBody, error) {
+	if !asksWhetherAlive(body) {
+		turn.Lock()
+		defer turn.Unlock()
+	}
+	return answer(backend, header, body)
+}
+
+func asksWhetherAlive(body wire.MsgBody) bool {
+	message, ok := body.(*wire.OpMsg)
+	if !ok {
+		return true // An old form, which only greetings have.
+	}
+	command, err := message.RawSection0().Decode()
+	if err != nil {
+		return false
+	}
+	switch command.Command() {
+	case "hello", "isMaster", "ismaster", "ping":
+		return true
+	default:
+		return false
 	}
 }
 

@@ -6,6 +6,7 @@
 mod bare_loop;
 mod consume;
 mod events;
+mod feedback;
 mod flow;
 mod http;
 mod latency;

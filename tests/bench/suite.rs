@@ -8,10 +8,10 @@ use tests::{SqlServer, sqlite};
 use crate::http::{Load, front_door};
 use crate::redis_server::{Persistence, Redis};
 use crate::report::{Figures, Row, Target};
-use crate::{consume, flow, latency, memory, publish};
+use crate::{consume, feedback, flow, latency, memory, publish};
 
-const NAMES: [&str; 7] = [
-    "publish", "consume", "latency", "singles", "batches", "flow", "memory",
+const NAMES: [&str; 8] = [
+    "publish", "consume", "latency", "singles", "batches", "feedback", "flow", "memory",
 ];
 
 /// Runs the benches of these names, or all.
@@ -49,6 +49,9 @@ pub(crate) async fn run(repetitions: usize, names: &[String]) -> Result<Vec<Row>
             let turns = front_door(&redis, Load::BATCHES, repetitions).await?;
             rows.push(Row::of_turns("HTTP, batches of 100", kept, &turns, 0.5));
         }
+        if wanted("feedback") {
+            rows.extend(feedback_rows(&redis, kept, repetitions).await?);
+        }
     }
     if wanted("flow") {
         rows.extend(flow_rows(repetitions).await?);
@@ -57,6 +60,24 @@ pub(crate) async fn run(repetitions: usize, names: &[String]) -> Result<Vec<Row>
         rows.extend(memory_rows().await?);
     }
     Ok(rows)
+}
+
+async fn feedback_rows(redis: &Redis, kept: &'static str, repetitions: usize) -> Result<Vec<Row>> {
+    let many = feedback::beside_pipelines(redis, feedback::MANY_AGENTS, repetitions).await?;
+    let few = feedback::beside_pipelines(redis, feedback::FEW_AGENTS, repetitions).await?;
+    let slow = feedback::beside_round_trips(redis, repetitions).await?;
+    let rows = [
+        Row::of_turns("feedback, 1,000 agents", kept, &many, 0.7),
+        Row::of_turns("feedback, 20 agents", kept, &few, 0.7),
+        Row::of_turns("… beside round trips", kept, &slow, 20.0),
+    ];
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|row| Row {
+            unit: "items/s",
+            ..row
+        })
+        .collect())
 }
 
 async fn latency_rows(

@@ -5,6 +5,11 @@
 //! | `feedback:batch:{agentId}` | list, newest first | none | `feedback-flusher` | `feedback-flusher`, `admin` |
 //! | `feedback:batch:{agentId}:meta` | string, JSON | none | `feedback-flusher` | `feedback-flusher`, `admin` |
 //! | `feedback:batches:index` | set of agent ids | none | `feedback-flusher` | `feedback-flusher`, `admin` |
+//! | `feedback:batches:urgent` | set of agent ids | none, goes with the batch | `feedback-flusher` | `feedback-flusher`, `admin` |
+//! | `feedback:batches:requested` | set of agent ids | none, goes with the batch | `feedback-flusher`, `admin` | `feedback-flusher` |
+//! | `feedback:flush:{agentId}` | list, newest first | none, goes with the flush | `feedback-flusher` | `feedback-flusher`, `admin` |
+//! | `feedback:flush:{agentId}:state` | hash, see [`FeedbackFlushStateKey`] | none, goes with the flush | `feedback-flusher` | `feedback-flusher`, `admin` |
+//! | `feedback:flushes` | sorted set of agent ids by the end of their lease or wait | none, goes with the flush | `feedback-flusher`, `admin` | `feedback-flusher`, `admin` |
 //! | `post:views:{postId}` | string, count | cache | `ingestion`, `view-syncer` | `ingestion` |
 //! | `user:view:{userId}:{postId}` | string `1` | 24 h | `ingestion` | `ingestion` |
 //! | `pending:views` | set of post ids | none | `ingestion` | `view-syncer` |
@@ -38,6 +43,9 @@ mod views;
 pub use analytics::UniqueProfilesKey;
 pub use bus::{ClaimsKey, FailuresKey, GroupStateKey, LettersKey, OutboxKey, StreamSamplesKey};
 pub use events::{EventSeenKey, MergeProposedKey};
-pub use feedback::{FeedbackBatchKey, FeedbackBatchMetaKey, FeedbackBatchesIndexKey};
+pub use feedback::{
+    FeedbackBatchKey, FeedbackBatchMetaKey, FeedbackBatchesIndexKey, FeedbackFlushKey,
+    FeedbackFlushStateKey, FeedbackFlushesKey, FeedbackRequestedKey, FeedbackUrgentKey,
+};
 pub use part::InvalidKey;
 pub use views::{PendingViewsKey, PostViewsKey, UserViewKey, ViewBatchLockKey};

@@ -79,6 +79,16 @@ crash_points! {
     StoresEffectsCommitting = "stores.effects.committing";
     /// The effects of a batch are committed; the answer was not used.
     StoresEffectsCommitted = "stores.effects.committed";
+    /// Some of the feedback documents of a call are written, others are not sent.
+    StoresFeedbackBetweenWrites = "stores.feedback.between_writes";
+    /// All feedback documents of a call are written; the answer was not used.
+    StoresFeedbackWritten = "stores.feedback.written";
+    /// Feedback items are in their batches; the answer was not used.
+    StoresFeedbackAdded = "stores.feedback.added";
+    /// A batch of feedback is this flusher's; none of it was used.
+    StoresFeedbackTaken = "stores.feedback.taken";
+    /// A flushed batch of feedback is about to be dropped.
+    StoresFeedbackFinishing = "stores.feedback.finishing";
     /// Messages of the outbox are published and still in it.
     OutboxPublished = "outbox.published";
     /// Messages of the outbox are published and removed.

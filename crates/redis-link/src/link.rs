@@ -195,9 +195,15 @@ impl Link {
             }
             result => return result,
         }
-        self.send(redis::cmd("SCRIPT").arg("LOAD").arg(script.source))
-            .await?;
+        self.load(script).await?;
         self.send(command).await
+    }
+
+    /// Makes a script known to the server, for who sends its command within a pipeline.
+    pub async fn load(&self, script: &Script) -> Result<(), LinkError> {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(script.source);
+        self.send(&command).await.map(drop)
     }
 
     /// The server's host and port, or its socket; never the password.

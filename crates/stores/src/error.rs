@@ -20,6 +20,14 @@ pub enum StoreError {
         /// What the database said.
         source: sqlx::Error,
     },
+    /// MongoDB refused the command. Repeating it with the same values changes nothing.
+    #[error("{doing}: {detail}")]
+    MongoRefused {
+        /// What was tried, in the gerund.
+        doing: &'static str,
+        /// What the server said.
+        detail: String,
+    },
     /// The Redis server refused a command.
     #[error(transparent)]
     Redis(LinkError),
@@ -76,6 +84,11 @@ impl StoreError {
             return Self::Refused { doing, source };
         }
         Self::of(doing, source)
+    }
+
+    /// Whether something in the values of the call can never be written.
+    pub(crate) fn blames_values(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::MongoRefused { .. })
     }
 
     /// Whether the same call may succeed later.

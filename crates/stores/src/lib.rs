@@ -1,5 +1,5 @@
-//! State: profiles, features, analytics and the outbox in SQL (SQLite or PostgreSQL), and estimates
-//! in Redis. It knows nothing of topics and processors.
+//! State: profiles, features, analytics and the outbox in SQL (SQLite or PostgreSQL), estimates in
+//! Redis, and feedback in MongoDB or SQL. It knows nothing of topics and processors.
 //!
 //! Effects are applied together with the ids of the messages that caused them, in one transaction
 //! per batch, so that a message that comes again changes nothing.
@@ -11,6 +11,7 @@ mod features;
 mod feedback;
 mod id_ranges;
 mod ledger;
+mod mongo;
 mod outbox;
 mod profiles;
 mod sql;
@@ -21,9 +22,13 @@ pub use effects::{Applied, EventFact, Features, MessageKey, PredictionPolicy, Pu
 pub use error::StoreError;
 pub use features::{PersonFeatures, Revenue, WindowFeatures};
 pub use feedback::{
-    Added, BatchOverview, BatchState, BatchesOverview, DueWhen, FeedbackBatches, FeedbackDocument,
-    FeedbackDocuments, FeedbackItem, FlushLease, ItemOrigin, RefusedAgent, TakenBatch, Upserted,
+    Added, BatchOverview, BatchState, BatchesOverview, DOCUMENT_BYTES_MAX, DueWhen,
+    FeedbackBatchSettings, FeedbackBatchStore, FeedbackBatches, FeedbackDocument,
+    FeedbackDocuments, FeedbackDocumentsSettings, FeedbackItem, FlushLease, InvalidBatchStore,
+    ItemOrigin, MemoryFeedbackBatches, RedisBatchOptions, RedisFeedbackBatches, RefusedAgent,
+    TakenBatch, Upserted,
 };
+pub use mongo::MongoSettings;
 pub use outbox::{Outbox, OutboxMessage};
 pub use profiles::{
     IdentifierKey, KnownProfiles, NewIdentifier, NewProfile, Owner, Person, PersonView, Profiles,

@@ -1,9 +1,10 @@
 //! Real servers and real worker processes for tests.
 //!
-//! A test that only needs *a* Redis or *a* PostgreSQL takes a database of the one that its process
-//! shares: [`redis_database`], [`postgres_database`]. A test that stops, kills or pauses the server
-//! starts its own: [`RedisServer`], [`PostgresServer`]. A server that cannot be had skips the test
-//! loudly, and fails it where `CI=true`:
+//! A test that only needs *a* server takes a database of the one that its process shares:
+//! [`redis_database`], [`postgres_database`], [`mongo_database`]; of a shared Kafka,
+//! [`kafka_brokers`], topics and groups under its own [`kafka_prefix`]. A test that stops, kills or
+//! pauses the server starts its own: [`RedisServer`], [`PostgresServer`], [`KafkaServer`],
+//! [`MongoServer`]. A server that cannot be had skips the test loudly, and fails it where `CI=true`:
 //!
 //! ```no_run
 //! # use testkit::servers::{RedisServer, or_skip};
@@ -19,6 +20,7 @@ mod fault_proxy;
 mod http_client;
 mod kafka;
 mod local_server;
+mod mongo;
 mod ports;
 mod postgres;
 mod redis;
@@ -36,6 +38,7 @@ pub use fault_proxy::{FaultProxy, ProxyMode};
 pub use http_client::{HttpAnswer, http_get, http_post, http_send};
 pub use kafka::{KafkaServer, kafka_brokers, kafka_prefix, kafka_topics, shared_kafka};
 pub use local_server::LocalServer;
+pub use mongo::{MongoDatabase, MongoServer, mongo_command, mongo_database, shared_mongodb_url};
 pub use ports::{free_address, free_port};
 pub use postgres::{PostgresDatabase, PostgresServer, postgres_database, shared_postgres_url};
 pub use redis::{RedisDatabase, RedisServer, redis_cli, redis_database, shared_redis_url};

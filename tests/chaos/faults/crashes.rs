@@ -76,6 +76,11 @@ impl Way {
             | CrashPoint::StoresProfilesCommitted
             | CrashPoint::StoresEffectsCommitting
             | CrashPoint::StoresEffectsCommitted
+            | CrashPoint::StoresFeedbackBetweenWrites
+            | CrashPoint::StoresFeedbackWritten
+            | CrashPoint::StoresFeedbackAdded
+            | CrashPoint::StoresFeedbackTaken
+            | CrashPoint::StoresFeedbackFinishing
             | CrashPoint::OutboxPublished
             | CrashPoint::OutboxRemoved => Self::Backlog,
         }
@@ -93,8 +98,13 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::StoresEffectsCommitted
         | CrashPoint::OutboxPublished
         | CrashPoint::OutboxRemoved => &[Role::Processor],
-        // Swept, counted from other points on.
-        CrashPoint::RedisReplied => &[],
+        // Swept, counted from other points on; and no worker of the deployment flushes feedback yet.
+        CrashPoint::RedisReplied
+        | CrashPoint::StoresFeedbackBetweenWrites
+        | CrashPoint::StoresFeedbackWritten
+        | CrashPoint::StoresFeedbackAdded
+        | CrashPoint::StoresFeedbackTaken
+        | CrashPoint::StoresFeedbackFinishing => &[],
         CrashPoint::BusGroupOpened
         | CrashPoint::BusReadDelivered
         | CrashPoint::BusRecovered

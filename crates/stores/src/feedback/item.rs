@@ -1,5 +1,7 @@
 //! One piece of feedback: as it waits, and as it is kept.
 
+use std::collections::HashMap;
+
 use common::messages::FeedbackKind;
 use common::{AgentId, UnixMillis};
 
@@ -51,4 +53,21 @@ pub struct ItemOrigin {
     pub id: String,
     /// How often it was delivered.
     pub attempts: u32,
+}
+
+/// The items of each agent, in the order in which the agents come up first.
+pub(super) fn by_agent(items: &[FeedbackItem]) -> Vec<(&AgentId, Vec<&FeedbackItem>)> {
+    let mut groups: Vec<(&AgentId, Vec<&FeedbackItem>)> = Vec::new();
+    let mut places = HashMap::new();
+    for item in items {
+        let agent = &item.document.agent_id;
+        let place = *places.entry(agent).or_insert_with(|| {
+            groups.push((agent, Vec::new()));
+            groups.len() - 1
+        });
+        if let Some((_, group)) = groups.get_mut(place) {
+            group.push(item);
+        }
+    }
+    groups
 }

@@ -1,4 +1,5 @@
 mod kafka;
+mod mongo;
 
 use std::net::TcpStream;
 use std::path::Path;
