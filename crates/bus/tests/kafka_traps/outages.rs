@@ -114,8 +114,9 @@ async fn a_broker_that_dies_and_comes_back_loses_and_doubles_nothing() -> Result
     assert_balanced(bus, &Notes::INFO).await
 }
 
-/// Trap: a consumer fetches as fast as it can what nobody processes. Remedy: it pauses partitions of
-/// which enough was fetched, and goes on when there is room.
+/// Trap: a consumer takes as fast as it can what nobody processes, and all of it counts as delivered.
+/// Remedy: one batch is in hand and one is ready; the rest is with the broker, and paused partitions
+/// go on when there is room.
 #[tokio::test]
 async fn what_waits_for_a_slow_stage_stays_with_the_broker() -> Result<()> {
     let Some(bench) = Bench::shared()? else {
