@@ -1,5 +1,7 @@
 //! Groups are forgotten, partitions change hands, and members come back from the dead.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use common::Topic as _;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -64,6 +66,11 @@ async fn a_partition_changes_hands_after_what_is_in_hand_is_settled() -> Result<
         group.consumers == 2
     })
     .await?;
+    let early = tokio::time::timeout(Duration::from_secs(2), two.next()).await;
+    assert!(
+        early.is_err(),
+        "messages in hand were given to somebody else"
+    );
     assert_eq!(one.consumer.settle(&done(held.ids())).await?.done, 40);
     drop(held);
     let mut number = 40;

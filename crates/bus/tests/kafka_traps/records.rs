@@ -70,7 +70,7 @@ async fn the_largest_message_can_fail_and_be_given_up_and_a_larger_one_is_refuse
         extra: vec![("text".to_owned(), "x".repeat(bytes))],
     };
     let mut reader = Reader::join::<Notes>(&bus, options());
-    bus.publish::<Notes>(&[note(99_000)]).await?;
+    bus.publish::<Notes>(&[note(99_800)]).await?;
     let refused = bus.publish::<Notes>(&[note(101_000)]).await;
     assert!(matches!(refused, Err(BusError::Declined(_))), "{refused:?}");
 
