@@ -81,8 +81,8 @@ async fn a_claimant_is_refused_until_another_has_claimed(bench: Bench) -> Result
     for (claimant, granted) in [
         ("red", true),
         ("red", false),
-        ("blue", true),
-        ("blue", false),
+        ("red and blue", true),
+        ("red and blue", false),
         ("red", true),
     ] {
         let once = against_others(claimant, LONG);

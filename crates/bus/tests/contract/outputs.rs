@@ -135,7 +135,7 @@ async fn an_output_against_others_is_published_when_the_claimant_changes(
     bench.bus.publish::<Notes>(&notes(0..4)).await?;
     let mut reader = Reader::join::<Notes>(&bench.bus, options());
     let held = reader.take(4).await?;
-    let claimants = ["red", "red", "blue", "red"];
+    let claimants = ["red", "red", "red and blue", "red"];
     let outputs = held.ids().into_iter().zip(claimants).zip(0..);
     let outputs = outputs.map(|((id, claimant), number)| {
         output(id, number, Some(once(claimant, OnceRule::OtherClaimant)))

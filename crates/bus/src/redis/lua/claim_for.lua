@@ -1,6 +1,7 @@
 -- ARGV: the kinds of claims, then for each claim: its kind, what it claims, and for what.
 -- Claims for what is published elsewhere, in a step of its own. So a claim notes for what it is made:
--- the holder is the claimant, a space, and the last few things it was granted for, the latest first.
+-- the holder is the claimant, and in a second line the last few things it was granted for, the
+-- latest first.
 -- Who asks again for the same thing is granted it again, once in a call; a thing that begins with ?
 -- has yet to be published, and nobody is granted the name until that is known.
 -- Gives for each claim 1 if it is granted, 0 if not, or the milliseconds since the claim that is not
@@ -14,7 +15,7 @@ for at = first, #ARGV, 3 do
   local kind, name, cause = claim_kinds[ARGV[at]], ARGV[at + 1], ARGV[at + 2]
   local ledger = kind.ledger
   local holder = ledger.holders[name]
-  local by, causes = string.match(holder or '', '^(%S*) ?(.*)$')
+  local by, causes = string.match(holder or '', '^([^\n]*)\n?(.*)$')
   if not before[name] then
     before[name] = {}
     for known in string.gmatch(causes, '[^,]+') do before[name][known] = true end
@@ -35,7 +36,7 @@ for at = first, #ARGV, 3 do
       end
       causes = table.concat(kept, ',')
     end
-    holder, answer = kind.claimant .. ' ' .. causes, '1'
+    holder, answer = kind.claimant .. '\n' .. causes, '1'
     ledger.holders[name] = holder
   end
   if answer == '1' or (answer == '0' and not kind.only_unclaimed) then

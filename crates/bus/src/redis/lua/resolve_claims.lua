@@ -6,7 +6,7 @@ look_up_claims()
 for at = first, #ARGV, 4 do
   local kind, name, cause = claim_kinds[ARGV[at]], ARGV[at + 1], '?' .. ARGV[at + 2]
   local ledger = kind.ledger
-  local by, causes = string.match(ledger.holders[name] or '', '^(%S*) ?([^@]*)')
+  local by, causes = string.match(ledger.holders[name] or '', '^([^\n]*)\n?([^@]*)')
   if causes == cause then
     for number = ledger.number, ledger.number - 1, -1 do
       call('HDEL', ledger.prefix .. text_of(number), name)
