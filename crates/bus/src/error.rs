@@ -16,6 +16,9 @@ pub enum BusError {
     /// The server refused or answered nonsense. Repeating changes nothing.
     #[error(transparent)]
     Refused(LinkError),
+    /// The topic went to another server, and what was asked for is not possible on this one.
+    #[error("{0}")]
+    Moved(String),
     /// The server's settings allow work to be lost, and nobody said that this is fine.
     #[error("{0}; or pass --allow-eviction to accept the loss")]
     Unsafe(String),

@@ -1,6 +1,7 @@
 //! The bus within one process: a small truth for tests and experiments, held to the same contract.
 
 mod operating;
+mod receiving;
 mod state;
 
 use std::fmt;

@@ -3,6 +3,7 @@
 mod claims;
 mod inspect;
 mod late_letters;
+mod moves;
 mod operating;
 mod publish_new;
 mod reply;
@@ -18,6 +19,7 @@ use common::topics::TopicInfo;
 use redis_link::{Cmd, Durability, Link, Pipeline, Value, cmd, pipe};
 
 use self::claims::{ClaimKinds, Texts, kind_of};
+pub(crate) use self::moves::RedisMoves;
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::late_letter::LateLetter;
@@ -42,6 +44,11 @@ pub(crate) struct RedisServer {
 impl RedisServer {
     pub(crate) fn new(link: Link) -> Self {
         Self { link }
+    }
+
+    /// What is known of topics that are moved away from this server.
+    pub(crate) fn moves(&self) -> RedisMoves {
+        RedisMoves::new(self.link.clone())
     }
 }
 

@@ -69,6 +69,9 @@ impl Way {
             | CrashPoint::BusSettleBetween
             | CrashPoint::BusSettleSent
             | CrashPoint::BusTrimmed
+            | CrashPoint::BusMoveAside
+            | CrashPoint::BusMoveCopied
+            | CrashPoint::BusMoveDone
             | CrashPoint::StageDelivered
             | CrashPoint::StageProcessed
             | CrashPoint::StageSettled
@@ -95,6 +98,8 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::OutboxRemoved => &[Role::Processor],
         // Swept, counted from other points on.
         CrashPoint::RedisReplied => &[],
+        // Passed by the tool that moves a topic, and by no worker.
+        CrashPoint::BusMoveAside | CrashPoint::BusMoveCopied | CrashPoint::BusMoveDone => &[],
         CrashPoint::BusGroupOpened
         | CrashPoint::BusReadDelivered
         | CrashPoint::BusRecovered
