@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The life of a local server process. Sourced by redis.sh and postgres.sh, which say in PROGRAM
-# what the executable is called and define data_folder, how_to_start and signal_to_stop.
+# The life of a local server process. Sourced by the script of each server, which says in PROGRAM
+# what the executable is called and defines data_folder, how_to_start and signal_to_stop.
 #
 # A server is known by its folder: <dir>/pid, <dir>/port, and the data its process works in. A
 # process id alone is never believed: the process must also be PROGRAM at work in that data folder.
@@ -32,11 +32,51 @@ install_package() {
     fi || fail "installing $PROGRAM failed, see above"
 }
 
+# Where a server that no package manager has is kept, for all working copies if MILLRACE_SERVERS says so.
+cache_folder() {
+    case "${MILLRACE_SERVERS:-}" in
+        "") say "$(cd "${scripts:?}/.." && pwd -P)/.run/servers" ;;
+        /*) say "$MILLRACE_SERVERS" ;;
+        *) say "$PWD/$MILLRACE_SERVERS" ;;
+    esac
+}
+
+# install_once <path> <command…>: has the command make <path>, if it is missing: under another name,
+# its last argument, and one at a time, so that nobody sees half of it.
+install_once() {
+    local path=$1
+    shift
+    [ ! -e "$path" ] || return 0
+    mkdir -p "$(dirname "$path")"
+    (
+        # Without flock, two may do it at once, and the first to end wins.
+        if have flock; then flock 9; fi
+        [ ! -e "$path" ] || exit 0
+        partial=$(mktemp -d "$path.XXXXXX")
+        trap 'rm -rf "$partial"' EXIT
+        "$@" "$partial/made"
+        [ -e "$path" ] || mv "$partial/made" "$path"
+    ) 9>"$path.lock"
+}
+
+# A port of the loopback that nobody listens on, from below the range of outgoing connections.
+free_port() {
+    local port
+    until port=$((30000 + RANDOM % 2700)) && ! port_answers "$port"; do :; done
+    say "$port"
+}
+
+port_answers() { (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
 absolute_folder() { mkdir -p "$1" && (cd "$1" && pwd -P); }
 
-# A process that has ended and was not collected yet (a zombie) is gone.
+# A process that has ended and was not collected yet (a zombie) is gone. While other threads of it
+# are still ending, it is a zombie that holds its sockets.
 process_lives() {
-    kill -0 "$1" 2>/dev/null && ! grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"
+    local status
+    kill -0 "$1" 2>/dev/null || return 1
+    status=$(cat "/proc/$1/status" 2>/dev/null) || return 0
+    [[ $status != *State:[[:space:]]Z* || $status != *Threads:[[:space:]]1[[:space:]]* ]]
 }
 
 # is_server <pid> <data folder>
@@ -76,6 +116,28 @@ all_gone() {
     for pid in "$@"; do
         if process_lives "$pid"; then return 1; fi
     done
+}
+
+size_of() { wc -c 2>/dev/null <"$1" || say 0; }
+
+# await_start <dir> <port> <pid> <log> <bytes>: for a server that says in its log when it serves;
+# what an earlier life said is within <bytes>. So it is ours that answers on the port.
+await_start() {
+    local dir=$1 port=$2 pid=$3 log=$4 before=$5
+    say "$pid" >"$dir/pid"
+    if ! wait_until "$START_SECONDS_MAX" has_said "$log" "$before" "$pid"; then
+        kill -s KILL "$pid" 2>/dev/null || true
+        fail "$PROGRAM did not serve on port $port within $START_SECONDS_MAX seconds, its log is $log"
+    fi
+    if ! process_lives "$pid"; then
+        tail -c "+$((before + 1))" "$log" | grep -iE 'error|exception' | tail -n 5 >&2 || true
+        fail "$PROGRAM did not start on port $port, its log is $log"
+    fi
+}
+
+has_said() {
+    process_lives "$3" || return 0
+    tail -c "+$(($2 + 1))" "$1" 2>/dev/null | grep -q "${says_when_ready:?}"
 }
 
 # In a session of its own, so that a Ctrl-C meant for the caller does not reach it, and holding
@@ -164,7 +226,7 @@ discard_server() {
     if [ -e "$1/throwaway" ]; then rm -rf "$(dirname "$(data_folder "$1")")" "$1"; fi
 }
 
-# dispatch <sub-command> <arguments…>: what both scripts have in common.
+# dispatch <sub-command> <arguments…>: what the scripts have in common.
 dispatch() {
     local command=${1:---help}
     shift || true

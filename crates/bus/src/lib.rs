@@ -31,9 +31,11 @@ mod overview;
 mod place;
 mod reading;
 mod redis;
+mod routed;
 mod server;
 mod settings;
 mod settlement;
+mod streams;
 mod trouble;
 
 pub use audit::{GroupAudit, TopicAudit};
@@ -43,8 +45,9 @@ pub use consumer::{Consumer, Deliveries, Subscription};
 pub use dead_letter::{DeadLetter, Redriven};
 pub use delivery::{Delivery, StoredMessage};
 pub use error::BusError;
+
+pub use in_hand::DeliveryBatch;
 pub use late_letter::LateLetter;
-pub use member::DeliveryBatch;
 pub use message_id::{InvalidMessageId, MessageId};
 pub use migration::{Migrated, Migration, MigrationError};
 pub use moves::{Move, MoveState};

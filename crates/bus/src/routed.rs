@@ -1,5 +1,6 @@
 //! A bus on two servers: each topic lives on one of them.
 
+mod first_ids;
 mod knowledge;
 mod operating;
 mod settling;
@@ -13,6 +14,7 @@ use common::Unavailable;
 use common::topics::TopicInfo;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::first_ids::FirstIds;
 use self::knowledge::Knowledge;
 use crate::consumer::Subscription;
 use crate::delivery::StoredMessage;
@@ -20,7 +22,7 @@ use crate::error::BusError;
 use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::migration::Migration;
-use crate::moves::{MoveState, Receiving};
+use crate::moves::{Move, MoveState, Receiving};
 use crate::once::{ClaimWindow, Once};
 use crate::options::SubscribeOptions;
 use crate::overview::TopicOverview;
@@ -222,7 +224,11 @@ impl Server for Routed {
         Some(Migration::new(self.redis.moves(), kafka))
     }
 
-    async fn place_of(&self, topic: &str) -> Result<Place, BusError> {
-        self.place(topic).await
+    async fn place_of(&self, topic: &str) -> Result<Option<Place>, BusError> {
+        self.place(topic).await.map(Some)
+    }
+
+    async fn move_of(&self, topic: &str) -> Result<Option<Move>, BusError> {
+        self.redis.moves().of(topic).await
     }
 }

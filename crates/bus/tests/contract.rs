@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use bus::Bus;
+use bus::{Bus, Place};
 use common::{Clock, UnixMillis};
 use testkit::servers::{RedisDatabase, redis_database};
 
@@ -27,6 +27,24 @@ macro_rules! on_both_back_ends {
             $(#[tokio::test]
             async fn $case() -> anyhow::Result<()> {
                 let Some(bench) = crate::Bench::on_redis()? else { return Ok(()) };
+                super::$case(bench).await
+            })*
+        }
+
+        /// On two servers: what a message causes goes to the other one.
+        mod across {
+            $(#[tokio::test]
+            async fn $case() -> anyhow::Result<()> {
+                let Some(bench) = crate::Bench::across(bus::Place::Redis)? else { return Ok(()) };
+                super::$case(bench).await
+            })*
+        }
+
+        /// The same with both servers exchanged.
+        mod back {
+            $(#[tokio::test]
+            async fn $case() -> anyhow::Result<()> {
+                let Some(bench) = crate::Bench::across(bus::Place::Kafka)? else { return Ok(()) };
                 super::$case(bench).await
             })*
         }
@@ -90,6 +108,28 @@ impl Bench {
             _database: Some(database),
         }))
     }
+
+    /// On Redis and in memory, which stands for Kafka: messages `there`, what they cause elsewhere.
+    fn across(there: Place) -> Result<Option<Self>> {
+        let Some(database) = redis_database() else {
+            return Ok(None);
+        };
+        let place = move |stream: &str| match there {
+            Place::Redis if is_output(stream) => Place::Kafka,
+            Place::Kafka if is_output(stream) => Place::Redis,
+            there => there,
+        };
+        let redis = (database.url(), COMMAND_TIMEOUT);
+        Ok(Some(Self {
+            bus: Bus::on_redis_and_memory(redis, Arc::new(RealClock), place)?,
+            _database: Some(database),
+        }))
+    }
+}
+
+/// Whether a stream of the tests holds what messages cause, not the messages.
+fn is_output(stream: &str) -> bool {
+    ["test.results", "test.others"].contains(&stream)
 }
 
 /// The contract is about waiting, and Redis waits by its own clock: both back-ends get real time.

@@ -17,10 +17,12 @@ mod binaries;
 mod eventually;
 mod fault_proxy;
 mod http_client;
+mod kafka;
 mod local_server;
 mod ports;
 mod postgres;
 mod redis;
+mod shared;
 mod worker_process;
 
 #[cfg(test)]
@@ -32,6 +34,7 @@ pub use binaries::binary;
 pub use eventually::{eventually, eventually_async};
 pub use fault_proxy::{FaultProxy, ProxyMode};
 pub use http_client::{HttpAnswer, http_get, http_post, http_send};
+pub use kafka::{KafkaServer, kafka_brokers, kafka_prefix, kafka_topics, shared_kafka};
 pub use local_server::LocalServer;
 pub use ports::{free_address, free_port};
 pub use postgres::{PostgresDatabase, PostgresServer, postgres_database, shared_postgres_url};

@@ -13,7 +13,8 @@ use crate::delivery::StoredMessage;
 use crate::message_id::MessageId;
 use crate::moves::Received;
 use crate::once::{Once, OnceRule};
-use crate::server::{Claim, Claimed, Membership};
+use crate::server::Membership;
+use crate::streams::{Claim, Claimed};
 
 #[derive(Debug, Default)]
 pub(super) struct State {

@@ -8,7 +8,7 @@ use redis_link::{LinkError, Value};
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::message_id::MessageId;
-use crate::server::{Claimed, Pending};
+use crate::streams::{Claimed, Pending};
 
 pub(super) fn unexpected(command: &'static str, reply: &[Value]) -> BusError {
     let detail = format!("{} values", reply.len());

@@ -6,14 +6,17 @@
 //! published under that. A message that is no longer open publishes nothing, as of the moment before.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::RawFields;
 use common::keys::OutputKey;
 use common::topics::TopicInfo;
+use common::{RawFields, Unavailable};
 
+use tokio::sync::watch;
+
+use super::first_ids::FirstIds;
 use super::{Routed, is_put_aside, moving};
 use crate::bus::publish_fields_once;
 use crate::consumer::{Consumer, Settling};
@@ -27,6 +30,8 @@ use crate::settlement::{Output, Settled, Settlement};
 /// How long it is remembered that an output was published. A message whose settlement was cut off
 /// comes again after its lease.
 const WINDOW: Duration = Duration::from_hours(24);
+/// How long a settlement waits for its member to join.
+const JOINING_LONGEST: Duration = Duration::from_secs(5);
 /// Pending messages that are looked at in one call.
 const PAGE: usize = 1_000;
 
@@ -35,37 +40,8 @@ pub(super) struct RoutedSettling {
     router: Arc<Routed>,
     topic: TopicInfo,
     group: &'static str,
-    current: Mutex<Option<Consumer>>,
+    current: watch::Sender<Option<Consumer>>,
     first_ids: FirstIds,
-}
-
-/// The first ids of messages in hand that have another id now. Clones are the same.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct FirstIds(Arc<Mutex<HashMap<MessageId, MessageId>>>);
-
-impl FirstIds {
-    /// Learns the first id of a message that is delivered.
-    pub(crate) fn learn(&self, id: MessageId, first_id: MessageId) {
-        if id != first_id {
-            self.with(|known| known.insert(id, first_id));
-        }
-    }
-
-    fn of(&self, id: MessageId) -> MessageId {
-        self.with(|known| known.get(&id).copied()).unwrap_or(id)
-    }
-
-    fn forget(&self, ids: impl Iterator<Item = MessageId>) {
-        self.with(|known| {
-            if !known.is_empty() {
-                ids.for_each(|id| drop(known.remove(&id)));
-            }
-        });
-    }
-
-    fn with<R>(&self, action: impl FnOnce(&mut HashMap<MessageId, MessageId>) -> R) -> R {
-        action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 impl RoutedSettling {
@@ -78,20 +54,27 @@ impl RoutedSettling {
             router,
             topic,
             group,
-            current: Mutex::default(),
+            current: watch::Sender::default(),
             first_ids,
         }
     }
 
     /// From now on this member settles.
     pub(super) fn use_member(&self, consumer: Consumer) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(consumer);
+        self.current.send_replace(Some(consumer));
     }
 
-    fn member(&self) -> Result<Consumer, BusError> {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let nobody = || BusError::Moved(format!("nobody reads {} yet", self.topic.name));
-        current.clone().ok_or_else(nobody)
+    /// The member on the server of the topic, as soon as it has joined.
+    async fn member(&self) -> Result<Consumer, BusError> {
+        let mut current = self.current.subscribe();
+        let joined = current.wait_for(Option::is_some);
+        let member = match tokio::time::timeout(JOINING_LONGEST, joined).await {
+            Ok(Ok(member)) => member.clone(),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let topic = self.topic.name;
+        let nobody = || Unavailable::new("the bus", format_args!("nobody reads {topic} yet"));
+        Ok(member.ok_or_else(nobody)?)
     }
 
     /// The outputs that go to the other server, by their topics.
@@ -114,10 +97,7 @@ impl RoutedSettling {
     }
 
     /// Publishes outputs of open causes; gives how many.
-    async fn publish(
-        &self,
-        far: &BTreeMap<&'static str, Vec<&Output>>,
-    ) -> Result<u64, BusError> {
+    async fn publish(&self, far: &BTreeMap<&'static str, Vec<&Output>>) -> Result<u64, BusError> {
         let causes: HashSet<MessageId> = far.values().flatten().map(|o| o.cause).collect();
         let open = self.open_of(&causes).await?;
         let mut published = 0;
@@ -127,7 +107,12 @@ impl RoutedSettling {
             let (mut fields, mut claims) = (Vec::<RawFields>::new(), Vec::<Once>::new());
             for output in outputs.iter().filter(|output| open.contains(&output.cause)) {
                 let number = numbers.entry(output.cause).or_default();
-                claims.push(output.once.clone().unwrap_or_else(|| self.claim(output, *number)));
+                claims.push(
+                    output
+                        .once
+                        .clone()
+                        .unwrap_or_else(|| self.claim(output, *number)),
+                );
                 fields.push(output.fields.clone());
                 *number += 1;
             }
@@ -179,7 +164,9 @@ impl RoutedSettling {
                 self.router.knowledge.forget_all();
                 let topic = self.topic.name;
                 match self.router.state(topic).await? {
-                    Some(_) => Err(BusError::Moved(format!("{topic} was moved to Kafka meanwhile"))),
+                    Some(_) => Err(BusError::Moved(format!(
+                        "{topic} was moved to Kafka meanwhile"
+                    ))),
                     None => Err(moving("a topic of its outputs")),
                 }
             }
@@ -191,7 +178,7 @@ impl RoutedSettling {
 #[async_trait]
 impl Settling for RoutedSettling {
     async fn settle(&self, settlement: &Settlement) -> Result<Settled, BusError> {
-        let member = self.member()?;
+        let member = self.member().await?;
         let far = self.far(&settlement.outputs).await?;
         let settled = if far.is_empty() {
             self.explained(member.settle(settlement).await).await?
@@ -221,6 +208,6 @@ impl Settling for RoutedSettling {
 
     async fn hand_back(&self, messages: &[(MessageId, u32)]) -> Result<(), BusError> {
         self.first_ids.forget(messages.iter().map(|(id, _)| *id));
-        self.member()?.hand_back(messages).await
+        self.member().await?.hand_back(messages).await
     }
 }

@@ -1,4 +1,4 @@
-//! A server of a test's own, run by `scripts/redis.sh` or `scripts/postgres.sh`.
+//! A server of a test's own, run by its script in `scripts/`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -45,7 +45,7 @@ impl LocalServer {
         Ok(server)
     }
 
-    /// With scheme and port; PostgreSQL's names the database `millrace`.
+    /// With scheme and port; PostgreSQL's names the database `millrace`, Kafka's has no scheme.
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -2,14 +2,15 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Deref;
-use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 
 use super::local_server::{LocalServer, run_script};
+use super::shared::{Shared, SharedServer};
 use super::{environment, or_skip, url_of_database};
 
 const SCRIPT: &str = "postgres.sh";
+const OPTIONS: &[&str] = &["-c", "max_connections=300"];
 
 /// A PostgreSQL that a test may stop, kill and pause; fsync is on.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub struct PostgresServer(LocalServer);
 impl PostgresServer {
     /// With room for the pools of many workers.
     pub fn start() -> Result<Self> {
-        LocalServer::start(SCRIPT, &["-c", "max_connections=300"]).map(Self)
+        LocalServer::start(SCRIPT, OPTIONS).map(Self)
     }
 
     /// A new empty database beside `millrace`; it goes with the returned value.
@@ -68,28 +69,16 @@ pub fn postgres_database() -> Option<PostgresDatabase> {
 /// The PostgreSQL that tests of this process share: `DATABASE_URL` if it names one, else one
 /// started at the first call.
 pub fn shared_postgres_url() -> Result<&'static str> {
-    static SHARED: OnceLock<Result<Shared, String>> = OnceLock::new();
-    let shared = SHARED.get_or_init(|| Shared::find().map_err(|error| format!("{error:#}")));
-    match shared {
-        Ok(Shared::Named(url)) => Ok(url),
-        Ok(Shared::Own(server)) => Ok(server.url()),
-        Err(message) => Err(anyhow!("{message}")),
-    }
+    static SHARED: SharedServer = SharedServer::new();
+    SHARED.url(find)
 }
 
-enum Shared {
-    Named(String),
-    Own(PostgresServer),
-}
-
-impl Shared {
-    fn find() -> Result<Self> {
-        let named = environment("DATABASE_URL").filter(|url| url.starts_with("postgres"));
-        named.map_or_else(
-            || PostgresServer::start().map(Self::Own),
-            |url| Ok(Self::Named(url)),
-        )
-    }
+fn find() -> Result<Shared> {
+    let named = environment("DATABASE_URL").filter(|url| url.starts_with("postgres"));
+    named.map_or_else(
+        || LocalServer::start(SCRIPT, OPTIONS).map(Shared::Own),
+        |url| Ok(Shared::Named(url)),
+    )
 }
 
 fn create_database(server: &str) -> Result<PostgresDatabase> {

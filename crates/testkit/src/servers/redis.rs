@@ -2,15 +2,16 @@
 
 use std::ops::Deref;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 
 use super::local_server::{LocalServer, run};
+use super::shared::{Shared, SharedServer};
 use super::{environment, eventually, or_skip, url_of_database};
 
+const SCRIPT: &str = "redis.sh";
 /// More databases than a test process has tests, so that none is used twice.
 const SHARED_DATABASES: &str = "1024";
 const CLAIM_SECONDS_MAX: &str = "3600";
@@ -28,7 +29,7 @@ impl RedisServer {
 
     /// With more options for `redis-server`: `["--maxmemory", "8mb"]`.
     pub fn start_with(options: &[&str]) -> Result<Self> {
-        LocalServer::start("redis.sh", options).map(Self)
+        LocalServer::start(SCRIPT, options).map(Self)
     }
 }
 
@@ -73,13 +74,8 @@ pub fn redis_database() -> Option<RedisDatabase> {
 
 /// The Redis that tests of this process share: `REDIS_URL`, else one started at the first call.
 pub fn shared_redis_url() -> Result<&'static str> {
-    static SHARED: OnceLock<Result<Shared, String>> = OnceLock::new();
-    let shared = SHARED.get_or_init(|| Shared::find().map_err(|error| format!("{error:#}")));
-    match shared {
-        Ok(Shared::Named(url)) => Ok(url),
-        Ok(Shared::Own(server)) => Ok(server.url()),
-        Err(message) => Err(anyhow!("{message}")),
-    }
+    static SHARED: SharedServer = SharedServer::new();
+    SHARED.url(find)
 }
 
 /// Runs one command with `redis-cli` and returns its raw answer.
@@ -90,22 +86,14 @@ pub fn redis_cli(url: &str, command: &[&str]) -> Result<String> {
     .with_context(|| format!("asking Redis for {command:?}"))
 }
 
-enum Shared {
-    Named(String),
-    Own(RedisServer),
-}
-
-impl Shared {
-    fn find() -> Result<Self> {
-        if let Some(url) = environment("REDIS_URL") {
-            redis_cli(&url, &["PING"])
-                .context("REDIS_URL is set, and its server does not answer")?;
-            return Ok(Self::Named(url_of_database(&url, "0")));
-        }
-        // No test of the shared server asks what survives a power cut: no fsync per write.
-        let options = ["--databases", SHARED_DATABASES, "--appendfsync", "everysec"];
-        RedisServer::start_with(&options).map(Self::Own)
+fn find() -> Result<Shared> {
+    if let Some(url) = environment("REDIS_URL") {
+        redis_cli(&url, &["PING"]).context("REDIS_URL is set, and its server does not answer")?;
+        return Ok(Shared::Named(url_of_database(&url, "0")));
     }
+    // No test of the shared server asks what survives a power cut: no fsync per write.
+    let options = ["--databases", SHARED_DATABASES, "--appendfsync", "everysec"];
+    LocalServer::start(SCRIPT, &options).map(Shared::Own)
 }
 
 /// Databases of a server named by `REDIS_URL` may be somebody's: only an empty one is taken, and a
