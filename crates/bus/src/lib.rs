@@ -58,5 +58,5 @@ pub use overview::{Count, GroupOverview, TopicOverview};
 pub use place::Place;
 pub use redis_link::{InvalidServer, RedisServers, Role, ServerStatus};
 pub use server::Risk;
-pub use settings::BusSettings;
+pub use settings::{BusSettings, KafkaServers, NotOpened};
 pub use settlement::{Output, Settled, Settlement, Verdict};

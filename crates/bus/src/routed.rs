@@ -225,6 +225,7 @@ impl Server for Routed {
     }
 
     async fn place_of(&self, topic: &str) -> Result<Option<Place>, BusError> {
+        self.knowledge.forget(topic);
         self.place(topic).await.map(Some)
     }
 

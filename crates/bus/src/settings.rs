@@ -1,5 +1,6 @@
 //! How the bus is set up from the command line and the environment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis_link::{InvalidServer, RedisServers, Role};
@@ -7,14 +8,58 @@ use redis_link::{InvalidServer, RedisServers, Role};
 use crate::backoff::RetryPolicy;
 use crate::bus::Bus;
 use crate::error::BusError;
+use crate::moves::Receiving;
 use crate::options::SubscribeOptions;
+use crate::place::Place;
 use crate::redis::RedisServer;
+use crate::routed::Routed;
 use crate::server::Risk;
+
+/// The Kafka brokers.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Kafka")]
+pub struct KafkaServers {
+    /// Brokers to begin with, as `host:port` separated by commas
+    #[arg(long, env = "KAFKA_BROKERS", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub kafka_brokers: Option<String>,
+}
+
+impl KafkaServers {
+    fn open(&self) -> Result<Option<Arc<dyn Receiving>>, NotOpened> {
+        match &self.kafka_brokers {
+            Some(_) => Err(NotOpened::NoKafka),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Settings of which no bus can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NotOpened {
+    /// They do not name a Redis server.
+    #[error(transparent)]
+    Redis(#[from] InvalidServer),
+    /// This build cannot speak to Kafka.
+    #[error("KAFKA_BROKERS is set, and this build has no Kafka")]
+    NoKafka,
+}
 
 /// The event bus.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Bus")]
 pub struct BusSettings {
+    /// Where topics live; those of feedback live on Kafka wherever `KAFKA_BROKERS` is set
+    #[arg(
+        long,
+        env = "MILLRACE_BUS",
+        value_enum,
+        default_value = "redis",
+        requires_if("kafka", "kafka_brokers")
+    )]
+    pub bus: Place,
+    /// The Kafka brokers.
+    #[command(flatten)]
+    pub kafka: KafkaServers,
     /// The Redis servers.
     #[command(flatten)]
     pub redis: RedisServers,
@@ -43,9 +88,12 @@ pub struct BusSettings {
 
 impl BusSettings {
     /// The bus of these settings. Connects when first used.
-    pub fn open(&self) -> Result<Bus, InvalidServer> {
-        let link = self.redis.link(Role::Streams)?;
-        Ok(Bus::new(RedisServer::new(link)))
+    pub fn open(&self) -> Result<Bus, NotOpened> {
+        let redis = RedisServer::new(self.redis.link(Role::Streams)?);
+        let kafka = self.kafka.open()?;
+        let (bus, has_kafka) = (self.bus, kafka.is_some());
+        let rule = Arc::new(move |stream: &str| Place::of(stream, bus, has_kafka));
+        Ok(Bus::new(Routed::new(redis, kafka, rule)))
     }
 
     /// How subscribers of this process behave.

@@ -51,6 +51,8 @@ macro_rules! on_both_back_ends {
     };
 }
 
+#[path = "contract/across.rs"]
+mod across;
 #[path = "contract/dead_letters.rs"]
 mod dead_letters;
 #[path = "contract/first_ids.rs"]
@@ -134,7 +136,7 @@ fn is_output(stream: &str) -> bool {
 
 /// The contract is about waiting, and Redis waits by its own clock: both back-ends get real time.
 #[derive(Debug)]
-struct RealClock;
+pub(crate) struct RealClock;
 
 impl Clock for RealClock {
     #[expect(
