@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::consumer::Subscription;
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
+use crate::kafka::{InvalidKafka, KafkaServer, KafkaServers};
 use crate::memory::MemoryServer;
 use crate::message_id::MessageId;
 use crate::metrics;
@@ -52,6 +53,11 @@ impl Bus {
             url,
             command_timeout,
         )?)))
+    }
+
+    /// A bus on Kafka, which remembers claims on a Redis server. Connects when first used.
+    pub fn on_kafka(kafka: &KafkaServers, claims: Link) -> Result<Self, InvalidKafka> {
+        Ok(Self::new(KafkaServer::open(kafka, claims)?))
     }
 
     /// A bus within this process, which forgets everything when it is dropped.

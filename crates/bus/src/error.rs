@@ -19,6 +19,9 @@ pub enum BusError {
     /// The topic went to another server, and what was asked for is not possible on this one.
     #[error("{0}")]
     Moved(String),
+    /// Kafka refused. Repeating changes nothing.
+    #[error("{0}")]
+    Declined(String),
     /// The server's settings allow work to be lost, and nobody said that this is fine.
     #[error("{0}; or pass --allow-eviction to accept the loss")]
     Unsafe(String),

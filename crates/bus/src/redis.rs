@@ -1,13 +1,13 @@
 //! The bus on Redis Streams. The only place that names stream commands.
 
-mod claims;
+pub(crate) mod claims;
 mod inspect;
 mod late_letters;
 mod moves;
 mod operating;
-mod publish_new;
-mod reply;
-mod scripts;
+pub(crate) mod publish_new;
+pub(crate) mod reply;
+pub(crate) mod scripts;
 mod settle;
 
 use std::sync::Arc;

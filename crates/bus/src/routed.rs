@@ -22,7 +22,7 @@ use crate::error::BusError;
 use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::migration::Migration;
-use crate::moves::{Move, MoveState, Receiving};
+use crate::moves::{Move, MoveState};
 use crate::once::{ClaimWindow, Once};
 use crate::options::SubscribeOptions;
 use crate::overview::TopicOverview;
@@ -36,7 +36,7 @@ pub(crate) type Rule = Arc<dyn Fn(&str) -> Place + Send + Sync>;
 /// Redis and Kafka, or Redis alone where there is no Kafka.
 pub(crate) struct Routed {
     redis: Arc<RedisServer>,
-    kafka: Option<Arc<dyn Receiving>>,
+    kafka: Option<Arc<dyn Server>>,
     rule: Rule,
     knowledge: Knowledge,
 }
@@ -48,7 +48,7 @@ impl fmt::Debug for Routed {
 }
 
 impl Routed {
-    pub(crate) fn new(redis: RedisServer, kafka: Option<Arc<dyn Receiving>>, rule: Rule) -> Self {
+    pub(crate) fn new(redis: RedisServer, kafka: Option<Arc<dyn Server>>, rule: Rule) -> Self {
         Self {
             knowledge: Knowledge::new(redis.moves()),
             redis: Arc::new(redis),
@@ -73,7 +73,7 @@ impl Routed {
 
     fn at(&self, place: Place) -> Arc<dyn Server> {
         match (&self.kafka, place) {
-            (Some(kafka), Place::Kafka) => Arc::<dyn Receiving>::clone(kafka),
+            (Some(kafka), Place::Kafka) => Arc::<dyn Server>::clone(kafka),
             _ => Arc::<RedisServer>::clone(&self.redis),
         }
     }
@@ -220,7 +220,7 @@ impl Server for Routed {
     }
 
     fn migration(&self) -> Option<Migration> {
-        let kafka = Arc::<dyn Receiving>::clone(self.kafka.as_ref()?);
+        let kafka = Arc::<dyn Server>::clone(self.kafka.as_ref()?).receiving()?;
         Some(Migration::new(self.redis.moves(), kafka))
     }
 

@@ -13,7 +13,7 @@ use crate::error::BusError;
 use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::migration::Migration;
-use crate::moves::Move;
+use crate::moves::{Move, Receiving};
 use crate::once::{ClaimWindow, Once};
 use crate::operating::Operating;
 use crate::options::SubscribeOptions;
@@ -116,6 +116,11 @@ pub(crate) trait Server: Operating {
 
     /// Whether the server answers, and what its settings put at risk.
     async fn check(&self) -> Result<Vec<Risk>, BusError>;
+
+    /// The same server as one to which topics can be moved, if it is one.
+    fn receiving(self: Arc<Self>) -> Option<Arc<dyn Receiving>> {
+        None
+    }
 
     /// What moves topics to the other server, where there are two.
     fn migration(&self) -> Option<Migration> {

@@ -8,30 +8,12 @@ use redis_link::{InvalidServer, RedisServers, Role};
 use crate::backoff::RetryPolicy;
 use crate::bus::Bus;
 use crate::error::BusError;
-use crate::moves::Receiving;
+use crate::kafka::{InvalidKafka, KafkaServer, KafkaServers};
 use crate::options::SubscribeOptions;
 use crate::place::Place;
 use crate::redis::RedisServer;
 use crate::routed::Routed;
-use crate::server::Risk;
-
-/// The Kafka brokers.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Kafka")]
-pub struct KafkaServers {
-    /// Brokers to begin with, as `host:port` separated by commas
-    #[arg(long, env = "KAFKA_BROKERS", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub kafka_brokers: Option<String>,
-}
-
-impl KafkaServers {
-    fn open(&self) -> Result<Option<Arc<dyn Receiving>>, NotOpened> {
-        match &self.kafka_brokers {
-            Some(_) => Err(NotOpened::NoKafka),
-            None => Ok(None),
-        }
-    }
-}
+use crate::server::{Risk, Server};
 
 /// Settings of which no bus can be made.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +21,9 @@ pub enum NotOpened {
     /// They do not name a Redis server.
     #[error(transparent)]
     Redis(#[from] InvalidServer),
-    /// This build cannot speak to Kafka.
-    #[error("KAFKA_BROKERS is set, and this build has no Kafka")]
-    NoKafka,
+    /// They do not go together as settings of Kafka.
+    #[error(transparent)]
+    Kafka(#[from] InvalidKafka),
 }
 
 /// The event bus.
@@ -90,10 +72,18 @@ impl BusSettings {
     /// The bus of these settings. Connects when first used.
     pub fn open(&self) -> Result<Bus, NotOpened> {
         let redis = RedisServer::new(self.redis.link(Role::Streams)?);
-        let kafka = self.kafka.open()?;
+        let kafka = self.open_kafka()?;
         let (bus, has_kafka) = (self.bus, kafka.is_some());
         let rule = Arc::new(move |stream: &str| Place::of(stream, bus, has_kafka));
         Ok(Bus::new(Routed::new(redis, kafka, rule)))
+    }
+
+    fn open_kafka(&self) -> Result<Option<Arc<dyn Server>>, NotOpened> {
+        if self.kafka.kafka_brokers.is_none() {
+            return Ok(None);
+        }
+        let claims = self.redis.link(Role::Streams)?;
+        Ok(Some(Arc::new(KafkaServer::open(&self.kafka, claims)?)))
     }
 
     /// How subscribers of this process behave.

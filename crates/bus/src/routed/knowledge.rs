@@ -11,11 +11,14 @@ use crate::redis::RedisMoves;
 /// After so long it is looked again. Who knows too little does no harm: Redis refuses him.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How far the move of a topic had come, and when that was looked at.
+type Seen = (Option<MoveState>, Instant);
+
 /// How far topics have moved, as it was known a moment ago.
 #[derive(Debug)]
 pub(super) struct Knowledge {
     moves: RedisMoves,
-    known: Mutex<HashMap<String, (Option<MoveState>, Instant)>>,
+    known: Mutex<HashMap<String, Seen>>,
 }
 
 impl Knowledge {
@@ -29,7 +32,7 @@ impl Knowledge {
     /// How far the move of a topic has come; `None` if nobody moves it. A topic never moves back, so
     /// what is done is not asked again.
     pub(super) async fn of(&self, topic: &str) -> Result<Option<MoveState>, BusError> {
-        if let Some(state) = self.fresh(topic) {
+        if let Some((state, _)) = self.fresh(topic) {
             return Ok(state);
         }
         let looked_at = Instant::now();
@@ -49,16 +52,13 @@ impl Knowledge {
         self.with(HashMap::clear);
     }
 
-    fn fresh(&self, topic: &str) -> Option<Option<MoveState>> {
+    fn fresh(&self, topic: &str) -> Option<Seen> {
         let (state, looked_at) = self.with(|known| known.get(topic).copied())?;
         let is_final = state == Some(MoveState::Done);
-        (is_final || looked_at.elapsed() < LOOK_INTERVAL).then_some(state)
+        (is_final || looked_at.elapsed() < LOOK_INTERVAL).then_some((state, looked_at))
     }
 
-    fn with<R>(
-        &self,
-        action: impl FnOnce(&mut HashMap<String, (Option<MoveState>, Instant)>) -> R,
-    ) -> R {
+    fn with<R>(&self, action: impl FnOnce(&mut HashMap<String, Seen>) -> R) -> R {
         action(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

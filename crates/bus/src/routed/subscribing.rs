@@ -25,6 +25,10 @@ struct Traveller {
     group: &'static str,
     options: SubscribeOptions,
     stop: CancellationToken,
+    /// Where the deliveries of each place go.
+    joined: mpsc::Sender<Deliveries>,
+    /// Why it does not read now.
+    report: watch::Sender<Option<String>>,
 }
 
 pub(super) fn subscribe(
@@ -55,29 +59,26 @@ pub(super) fn subscribe(
         group,
         options,
         stop,
+        joined,
+        report,
     };
     Subscription {
         deliveries: Deliveries::of_stations(stations),
         consumer,
         trouble,
-        driver: Box::pin(traveller.travel(settling, joined, report)),
+        driver: Box::pin(traveller.travel(settling)),
     }
 }
 
 impl Traveller {
     /// Reads where the topic lives until the subscription is stopped.
-    async fn travel(
-        self,
-        settling: Arc<RoutedSettling>,
-        joined: mpsc::Sender<Deliveries>,
-        report: watch::Sender<Option<String>>,
-    ) {
+    async fn travel(self, settling: Arc<RoutedSettling>) {
         while !self.stop.is_cancelled() {
             match self.residence().await {
-                Ok(place) => self.stay(place, &settling, (&joined, &report)).await,
+                Ok(place) => self.stay(place, &settling).await,
                 Err(error) => {
                     tracing::warn!(topic = self.topic.name, %error, "not reading; waiting");
-                    report.send_replace(Some(error.to_string()));
+                    self.report.send_replace(Some(error.to_string()));
                     self.wait().await;
                 }
             }
@@ -85,12 +86,7 @@ impl Traveller {
     }
 
     /// Reads in one place, until the topic does not live there any more and nothing is in hand.
-    async fn stay(
-        &self,
-        place: Place,
-        settling: &RoutedSettling,
-        (joined, report): (&mpsc::Sender<Deliveries>, &watch::Sender<Option<String>>),
-    ) {
+    async fn stay(&self, place: Place, settling: &RoutedSettling) {
         let server = self.router.at(place);
         let leave = self.stop.child_token();
         let options = self.options.clone();
@@ -101,9 +97,9 @@ impl Traveller {
             driver,
         } = server.subscribe(self.topic, self.group, options, leave.clone());
         settling.use_member(consumer);
-        if joined.send(deliveries).await.is_ok() {
+        if self.joined.send(deliveries).await.is_ok() {
             let moved = self.leave_when_moved(place, &leave);
-            tokio::join!(driver, moved, pass_on(trouble, report));
+            tokio::join!(driver, moved, pass_on(trouble, &self.report));
         }
     }
 

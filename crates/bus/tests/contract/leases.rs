@@ -9,7 +9,7 @@ use crate::Bench;
 use crate::notes::{Notes, notes};
 use crate::readers::{LONG, Reader, SHORT, done, group_when, number_of, options, short_lease};
 
-on_both_back_ends! {
+on_every_back_end! {
     messages_of_a_dead_member_are_taken_over_after_the_lease,
     a_batch_that_nobody_settles_comes_back_to_its_own_member,
     work_that_takes_longer_than_the_lease_keeps_its_messages,

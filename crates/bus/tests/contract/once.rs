@@ -11,7 +11,7 @@ use crate::Bench;
 use crate::notes::{Notes, notes};
 use crate::readers::{LONG, SOON};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_claim_is_granted_once_within_its_window,
     a_claim_is_granted_again_after_its_window,
     a_claimant_is_refused_until_another_has_claimed,

@@ -9,7 +9,7 @@ use crate::Bench;
 use crate::notes::{Note, Notes, notes};
 use crate::readers::{LONG, Reader, done, options};
 
-on_both_back_ends! {
+on_every_back_end! {
     outputs_of_an_open_message_are_published_and_repeats_publish_nothing,
     a_message_that_somebody_else_finished_publishes_nothing,
     a_claimed_output_is_published_once_for_all_causes,

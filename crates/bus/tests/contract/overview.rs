@@ -12,7 +12,7 @@ use crate::readers::{
     LONG, Reader, assert_conserved, dead, done, failed, group, group_when, options,
 };
 
-on_both_back_ends! {
+on_every_back_end! {
     every_message_is_in_one_state_at_every_step,
     an_unknown_topic_is_empty,
     a_group_says_how_long_its_oldest_messages_wait,

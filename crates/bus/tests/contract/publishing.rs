@@ -11,7 +11,7 @@ use crate::Bench;
 use crate::notes::{Note, Notes, READERS, notes};
 use crate::readers::{Reader, number_of, options};
 
-on_both_back_ends! {
+on_every_back_end! {
     messages_come_out_in_the_order_they_went_in_with_every_field,
     ids_are_in_the_order_of_publishing,
     messages_published_at_the_same_time_all_arrive_once,
@@ -82,6 +82,7 @@ async fn messages_published_at_the_same_time_all_arrive_once(bench: Bench) -> Re
 }
 
 async fn members_of_a_group_share_its_messages(bench: Bench) -> Result<()> {
+    let bench = bench.shared()?;
     let small_batches = || bus::SubscribeOptions {
         batch_max: 10,
         ..options()

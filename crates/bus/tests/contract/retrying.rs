@@ -10,7 +10,7 @@ use crate::Bench;
 use crate::notes::{Notes, notes};
 use crate::readers::{Reader, assert_conserved, done, failed, group, group_when, options};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_failed_message_comes_back_after_its_back_off_which_doubles,
     a_failed_message_may_come_back_to_another_member,
     messages_that_wait_for_their_retry_are_counted_as_such,

@@ -8,7 +8,7 @@ use crate::Bench;
 use crate::notes::{Notes, notes};
 use crate::readers::{Reader, assert_conserved, done, failed, group, options, short_lease};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_finished_message_is_never_delivered_again,
     settling_twice_counts_once,
     a_message_finished_by_whoever_does_not_hold_it_counts_once,
