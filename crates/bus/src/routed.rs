@@ -229,6 +229,10 @@ impl Server for Routed {
         self.place(topic).await.map(Some)
     }
 
+    async fn overview_on_redis(&self, topic: &TopicInfo) -> Result<TopicOverview, BusError> {
+        self.redis.overview(topic).await
+    }
+
     async fn move_of(&self, topic: &str) -> Result<Option<Move>, BusError> {
         self.redis.moves().of(topic).await
     }

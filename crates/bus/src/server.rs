@@ -132,6 +132,11 @@ pub(crate) trait Server: Operating {
         Ok(None)
     }
 
+    /// What a topic looks like on Redis, where there may be two servers.
+    async fn overview_on_redis(&self, topic: &TopicInfo) -> Result<TopicOverview, BusError> {
+        self.overview(topic).await
+    }
+
     /// How far the move of a topic has come, where there may be two servers.
     async fn move_of(&self, _topic: &str) -> Result<Option<Move>, BusError> {
         Ok(None)

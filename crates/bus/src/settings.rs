@@ -72,18 +72,18 @@ impl BusSettings {
     /// The bus of these settings. Connects when first used.
     pub fn open(&self) -> Result<Bus, NotOpened> {
         let redis = RedisServer::new(self.redis.link(Role::Streams)?);
-        let kafka = self.open_kafka()?;
+        let kafka = match self.kafka.kafka_brokers {
+            Some(_) => Some(self.open_kafka()?),
+            None => None,
+        };
         let (bus, has_kafka) = (self.bus, kafka.is_some());
         let rule = Arc::new(move |stream: &str| Place::of(stream, bus, has_kafka));
         Ok(Bus::new(Routed::new(redis, kafka, rule)))
     }
 
-    fn open_kafka(&self) -> Result<Option<Arc<dyn Server>>, NotOpened> {
-        if self.kafka.kafka_brokers.is_none() {
-            return Ok(None);
-        }
+    fn open_kafka(&self) -> Result<Arc<dyn Server>, NotOpened> {
         let claims = self.redis.link(Role::Streams)?;
-        Ok(Some(Arc::new(KafkaServer::open(&self.kafka, claims)?)))
+        Ok(Arc::new(KafkaServer::open(&self.kafka, claims)?))
     }
 
     /// How subscribers of this process behave.

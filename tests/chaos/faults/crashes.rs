@@ -97,9 +97,11 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::OutboxPublished
         | CrashPoint::OutboxRemoved => &[Role::Processor],
         // Swept, counted from other points on.
-        CrashPoint::RedisReplied => &[],
+        CrashPoint::RedisReplied
         // Passed by the tool that moves a topic, and by no worker.
-        CrashPoint::BusMoveAside | CrashPoint::BusMoveCopied | CrashPoint::BusMoveDone => &[],
+        | CrashPoint::BusMoveAside
+        | CrashPoint::BusMoveCopied
+        | CrashPoint::BusMoveDone => &[],
         CrashPoint::BusGroupOpened
         | CrashPoint::BusReadDelivered
         | CrashPoint::BusRecovered

@@ -12,6 +12,7 @@ use crate::error::BusError;
 use crate::memory::MemoryServer;
 use crate::migration::Migration;
 use crate::moves::Move;
+use crate::overview::TopicOverview;
 use crate::place::Place;
 use crate::redis::RedisServer;
 use crate::routed::Routed;
@@ -32,6 +33,11 @@ impl Bus {
     /// Where a topic lives, or is on its way to; `None` for a bus on one server that is no choice.
     pub async fn place(&self, topic: &TopicInfo) -> Result<Option<Place>, BusError> {
         self.server.place_of(topic.name).await
+    }
+
+    /// What a topic looks like on Redis, wherever it lives.
+    pub async fn overview_on_redis(&self, topic: &TopicInfo) -> Result<TopicOverview, BusError> {
+        self.server.overview_on_redis(topic).await
     }
 
     /// How far the move of a topic from Redis to Kafka has come; `None` if nobody began one.

@@ -27,7 +27,11 @@ fn output(cause: MessageId, number: u32) -> Output {
     Output {
         cause,
         topic: Results::INFO.name,
-        fields: RawFields::of(&notes([number])[0]),
+        fields: notes([number])
+            .iter()
+            .map(RawFields::of)
+            .next()
+            .unwrap_or_default(),
         once: None,
     }
 }
