@@ -39,6 +39,9 @@ async fn what_is_not_settled_goes_over_and_what_is_settled_does_not() -> Result<
     reader.consumer.settle(&done([ids[0], ids[2]])).await?;
     reader.consumer.settle(&dead([ids[1]])).await?;
     reader.consumer.settle(&failed([ids[4]])).await?;
+    // A read that is under way would still be given a message.
+    reader.stop.cancel();
+    assert!(reader.deliveries.next().await.is_none());
     reader.die().await;
     drop(held);
     bus.publish::<Notes>(&notes(6..8)).await?;
