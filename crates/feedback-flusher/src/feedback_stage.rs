@@ -7,9 +7,8 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use common::Topic;
 use common::topics::{FeedbackReactions, FeedbackReplies, groups};
+use common::{Topic, Unavailable};
 use stores::{FeedbackBatches, FeedbackItem, ItemOrigin};
 use worker::{Batch, HeldMessages, Processor, Received, Verdicts};
 
@@ -99,7 +98,8 @@ impl<T: FeedbackTopic> Processor for FeedbackStage<T> {
             return Ok(verdicts);
         }
         let added = self.collecting.batches.add(&items).await;
-        let added = added.context("adding items to their batches")?;
+        // Items that are to blame are among those refused: any error is the store's own.
+        let added = added.map_err(|error| Unavailable::new("feedback batches", error))?;
         self.collecting.open.added(&added.waiting);
         let mut count = 0;
         for (item, id) in items.iter().zip(ids) {

@@ -59,6 +59,10 @@ pub(crate) enum Flushed {
     Released,
 }
 
+/// How long the work on one batch may take. A server that vanished without a word would be waited
+/// for without end, and the lease renewed.
+const FLUSH_LONGEST: Duration = Duration::from_mins(2);
+
 /// Why a flush is given up for now.
 struct Unfinished {
     /// A stable code.
@@ -86,9 +90,11 @@ impl Flusher {
         reached(CrashPoint::FeedbackTaken);
         let start = Instant::now();
         let worked = tokio::select! {
-            worked = self.work(&taken) => worked,
+            worked = tokio::time::timeout(FLUSH_LONGEST, self.work(&taken)) => worked,
             never = self.renew(&taken, &lease) => match never {},
         };
+        let too_long = |_| unfinished("timed_out", &"a server did not answer in time");
+        let worked = worked.map_err(too_long).flatten();
         let flushed = match worked {
             Ok(()) => self.finish(&taken).await,
             Err(unfinished) => Err(unfinished),

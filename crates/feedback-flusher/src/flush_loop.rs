@@ -74,8 +74,15 @@ impl FlushLoop {
                 }
             }
         }
-        while work.is_flushing() && work.next().await.is_some() {}
-        self.flush_the_rest().await;
+        let deadline = Instant::now() + self.last_flushes;
+        let ending = async { while work.is_flushing() && work.next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline.into(), ending)
+            .await
+            .is_err()
+        {
+            tracing::warn!("a flush takes too long to be waited for; another instance will do it");
+        }
+        self.flush_the_rest(deadline).await;
         Ok(())
     }
 
@@ -89,7 +96,7 @@ impl FlushLoop {
     }
 
     /// Flushes what would be forgotten with the process, as soon as nothing more comes.
-    async fn flush_the_rest(&self) {
+    async fn flush_the_rest(&self, deadline: Instant) {
         let Some(holding) = &self.flusher.holding else {
             return;
         };
@@ -109,7 +116,7 @@ impl FlushLoop {
                 }
             }
         };
-        if tokio::time::timeout(self.last_flushes, flushing)
+        if tokio::time::timeout_at(deadline.into(), flushing)
             .await
             .is_err()
         {

@@ -92,7 +92,7 @@ impl LateLetters {
         let letter = self.fields_given_up(fields, item.origin.id.clone(), self.clock.now(), facts);
         LateLetter {
             error: given_up.error.chars().take(ERROR_CHARS_MAX).collect(),
-            once: claim(&item.origin.stream, &item.origin.id),
+            once: claim_of(item),
             ..letter
         }
     }
@@ -117,6 +117,20 @@ impl LateLetters {
             worker: self.worker.clone(),
         }
     }
+}
+
+/// What names the giving-up of an item. One that another program put into the batch tells of no
+/// message: it is named by what it is.
+fn claim_of(item: &FeedbackItem) -> String {
+    let FeedbackItem {
+        document, origin, ..
+    } = item;
+    if !origin.id.is_empty() {
+        return claim(&origin.stream, &origin.id);
+    }
+    let version = format!("{} {}", document.created_at, document.feedback_id);
+    let id = feedback_element_id(&document.agent_id, &version);
+    claim(topic_of(document).name, &id.to_string())
 }
 
 fn claim(stream: &str, id: &str) -> String {

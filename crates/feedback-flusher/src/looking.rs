@@ -18,6 +18,8 @@ use crate::settings::FlushSettings;
 
 /// Batches that are found by one look at most; the next look finds the others.
 const FOUND_MAX: usize = 1_000;
+/// How long looking whether a server is back may take.
+const PROBE_LONGEST: Duration = Duration::from_secs(30);
 /// Every so many looks the gauges are set.
 const LOOKS_PER_GAUGE: u32 = 10;
 /// Longer than any batch waits.
@@ -106,11 +108,13 @@ impl Looking {
     /// A server that was down may be back with nothing left to flush here.
     pub(crate) async fn see_what_is_back(&self) {
         let down = self.health.reasons();
-        if down.contains_key(DOCUMENTS) && self.documents.prepare().await.is_ok() {
+        let documents = tokio::time::timeout(PROBE_LONGEST, self.documents.prepare());
+        if down.contains_key(DOCUMENTS) && matches!(documents.await, Ok(Ok(()))) {
             self.health.ready(DOCUMENTS);
         }
-        if down.contains_key(EVENTS) && self.bus.overview(&FeedbackCreatedTopic::INFO).await.is_ok()
-        {
+        let events = self.bus.overview(&FeedbackCreatedTopic::INFO);
+        let events = tokio::time::timeout(PROBE_LONGEST, events);
+        if down.contains_key(EVENTS) && matches!(events.await, Ok(Ok(_))) {
             self.health.ready(EVENTS);
         }
     }

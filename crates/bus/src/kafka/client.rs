@@ -11,7 +11,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Timestamp;
-use rdkafka::producer::FutureProducer;
+use rdkafka::producer::{FutureProducer, Producer as _};
 use redis_link::Link;
 
 use super::looker::Looker;
@@ -93,13 +93,22 @@ impl Core {
         producer.clone().ok_or_else(gone)
     }
 
+    /// Has the next call make another producer, if this one can never send again.
+    pub(super) fn give_up_if_broken(&self, broken: &FutureProducer<Telling>) {
+        if let Some((code, why)) = broken.client().fatal_error() {
+            tracing::error!(%code, why, "the producer can send no more; another is made");
+            *locked(&self.producer) = None;
+        }
+    }
+
     /// A producer for transactions under a name; whoever had the name before is fenced.
     pub(super) fn transactional(&self, id: &str) -> Result<FutureProducer<Telling>, KafkaError> {
         let mut config = self.settings.producer();
         config.set("transactional.id", id);
         config.set(
             "transaction.timeout.ms",
-            self.settings.kafka_timeout_ms.to_string(),
+            // The least that the client accepts.
+            self.settings.kafka_timeout_ms.max(1_000).to_string(),
         );
         config.create_with_context(Telling)
     }

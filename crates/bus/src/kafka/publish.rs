@@ -54,6 +54,7 @@ pub(super) async fn publish(
     if ids.iter().any(Result::is_err) {
         // Somebody may have deleted it: the next call asks.
         core.forget(topic);
+        core.give_up_if_broken(&producer);
     }
     Ok(ids)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::topics::DEAD_LETTER_SUFFIX;
+use common::topics::{self, DEAD_LETTER_SUFFIX, Home};
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -99,12 +99,14 @@ async fn create(core: &Core, topic: &str, partitions: Option<i32>) -> Result<(),
         message_bytes
     };
     let bytes = bytes.to_string();
-    // What is finished is removed by the bus, which knows it; time does not.
     let mut new = NewTopic::new(&name, number, TopicReplication::Fixed(copies))
         .set("message.timestamp.type", "LogAppendTime")
-        .set("max.message.bytes", &bytes)
-        .set("retention.ms", "-1")
-        .set("retention.bytes", "-1");
+        .set("max.message.bytes", &bytes);
+    // What is finished is removed by the bus, which knows it; time does not. What other programs
+    // read is kept as the brokers are told.
+    if topics::find(topic).is_none_or(|topic| topic.home == Home::Bus) {
+        new = new.set("retention.ms", "-1").set("retention.bytes", "-1");
+    }
     if letters {
         new = new.set("cleanup.policy", "compact");
     }

@@ -98,5 +98,5 @@ async fn a_store_that_is_full_makes_the_stage_wait() {
         .await
         .expect_err("it is full");
     let mut causes = error.chain();
-    assert!(causes.any(<dyn std::error::Error>::is::<common::Unavailable>));
+    assert!(causes.any(<dyn std::error::Error>::is::<Unavailable>));
 }

@@ -159,6 +159,21 @@ async fn what_the_store_refuses_becomes_a_letter_for_each_message_and_the_rest_i
 }
 
 #[tokio::test]
+async fn items_that_tell_of_no_message_have_a_letter_each() {
+    let bench = Bench::new(&[]);
+    let foreign = |id: &str| {
+        let mut item = item(id);
+        (item.origin.stream, item.origin.id) = (String::new(), String::new());
+        item
+    };
+    bench
+        .add(&[foreign("refused 1"), foreign("refused 2")])
+        .await;
+    assert_eq!(bench.flush().await, FINISHED);
+    assert_eq!(bench.letters().await.len(), 2);
+}
+
+#[tokio::test]
 async fn a_document_that_cannot_be_written_is_tried_again_and_given_up_alone() {
     let bench = Bench::new(&["--attempts-max=3"]);
     bench.add(&items(&["a", "sick", "b"])).await;

@@ -53,8 +53,10 @@ impl FeedbackBatches for MemoryFeedbackBatches {
 
     async fn add(&self, items: &[FeedbackItem]) -> Result<Added, StoreError> {
         self.with(|state, now| {
-            if state.items().saturating_add(items.len()) > self.items_max {
-                let detail = format!("{} feedback items wait, and more do not fit", state.items());
+            let waiting = state.items();
+            // What comes at once fits into an empty store, however much it is.
+            if waiting > 0 && waiting.saturating_add(items.len()) > self.items_max {
+                let detail = format!("{waiting} feedback items wait, and more do not fit");
                 return Err(Unavailable::new("memory", detail).into());
             }
             Ok(state.add(items, now))

@@ -157,3 +157,30 @@ async fn more_elements_than_a_script_can_hold_at_once_arrive_whole() -> Result<(
     assert_eq!(ids(&taken), numbers(0..9_000));
     Ok(())
 }
+
+/// An instance must be able to hold what it takes, whatever gathered while documents could not be
+/// written.
+#[tokio::test]
+async fn a_heavy_batch_is_taken_in_parts() -> Result<()> {
+    let Some(bench) = Bench::on_redis()? else {
+        return Ok(());
+    };
+    let bytes = |items: &[FeedbackItem]| -> usize {
+        let texts = items.iter().map(|item| &item.document.text);
+        texts.map(|text| text.as_ref().map_or(0, String::len)).sum()
+    };
+    let all: Vec<_> = (0..90).map(|number| large(number, 300_000)).collect();
+    for some in all.chunks(10) {
+        bench.add(some).await?;
+    }
+    let (mut taken_ids, mut parts) = (Vec::new(), 0);
+    while let Some(agent) = bench.batches.due(&ANY, 1).await?.first() {
+        let taken = bench.take(agent, LONG, ITEMS_MAX).await?;
+        assert!(bytes(&taken.items) <= 16 << 20, "{}", bytes(&taken.items));
+        taken_ids.extend(ids(&taken).into_iter().map(str::to_owned));
+        assert!(bench.batches.finish(&taken).await?);
+        parts += 1;
+    }
+    assert_eq!((taken_ids, parts), (numbers(0..90), 2));
+    bench.assert_empty().await
+}

@@ -64,11 +64,17 @@ impl Settling for Settler {
         let member = &self.0;
         let mut outputs: Vec<Output> = Vec::new();
         if !settlement.outputs.is_empty() {
-            // A closed message must not use up its claims.
-            let hall = locked(&member.hall);
-            let open = settlement.outputs.iter();
-            let open = open.filter(|output| hall.find(output.cause).is_some());
-            outputs.extend(open.cloned());
+            // A closed message must not use up its claims. The hall may be taken for as long as a
+            // broker does not answer.
+            let all = settlement.outputs.clone();
+            let open = self.blocking(move |member| {
+                let hall = locked(&member.hall);
+                let open = all.into_iter();
+                Ok(open
+                    .filter(|output| hall.find(output.cause).is_some())
+                    .collect())
+            });
+            outputs = open.await?;
         }
         let granted = claims::grant(&member.core, &outputs).await?;
         let granted = outputs.into_iter().zip(granted);
@@ -336,6 +342,10 @@ fn in_hands(hall: &Hall, id: MessageId) -> Result<Option<InHands>, BusError> {
         Some(State::Delivered(times)) => {
             let deliveries = known.deliveries_before().saturating_add(times);
             Some((known.clone(), deliveries))
+        }
+        // One that failed as often as is now allowed is given up without another delivery.
+        Some(State::Untouched) if lane == Lane::Retry => {
+            Some((known.clone(), known.deliveries_before()))
         }
         Some(State::Settled | State::Untouched) | None => None,
     })

@@ -17,6 +17,8 @@ use crate::mongo::number;
 const DOING: &str = "taking a batch of feedback";
 /// How often a batch is looked for behind a flush that had finished and was not forgotten.
 const TRIES_MAX: u32 = 3;
+/// Bytes of elements, as they are stored, that one instance is given to flush at once.
+const BYTES_MAX: u64 = 8 << 20;
 /// Takers whose marks are remembered. One that was as many takers ago and still marks would find
 /// nothing that it can mark.
 const TOKENS_MAX: usize = 16;
@@ -187,14 +189,16 @@ async fn last_to_take(
         let find = collection
             .find(doc! { "kind": ELEMENT, "agentId": agent.as_str() })
             .sort(doc! { "order": 1 })
-            .projection(doc! { "order": 1, "items": 1 })
+            .projection(doc! { "order": 1, "items": 1, "bytes": 1 })
             .limit(most);
         find.await?.try_collect::<Vec<Document>>().await
     });
-    let (mut items, mut last) = (0_u64, None);
+    let (mut items, mut bytes, mut last) = (0_u64, 0_u64, None);
     for element in read.await? {
         items = items.saturating_add(number(&element, "items").unwrap_or(1));
-        let has_room = usize::try_from(items).is_ok_and(|items| items <= items_max);
+        bytes = bytes.saturating_add(number(&element, "bytes").unwrap_or(0));
+        let fits = usize::try_from(items).is_ok_and(|items| items <= items_max);
+        let has_room = fits && bytes <= BYTES_MAX;
         if last.is_some() && !has_room {
             break;
         }

@@ -69,6 +69,11 @@ local function items_in(element)
   return tonumber(string.match(element, '^zstd:(%d%d?%d?%d?):%d+:')) or 1
 end
 
+-- How many bytes the items of one element are.
+local function bytes_in(element)
+  return tonumber(string.match(element, '^zstd:%d+:(%d+):')) or #element
+end
+
 -- A server whose memory is full refuses every command that may need more, unless the script has
 -- written before. Flushing is what makes room, so it begins with a write that needs none.
 local function write_also_when_full(sorted_set)

@@ -7,27 +7,33 @@ local batch, meta, flush, state, index, urgent, requested, flushes = unpack(KEYS
 local agent, token = ARGV[1], ARGV[2]
 local lease_ms, items_max = tonumber(ARGV[3]), tonumber(ARGV[4])
 local ELEMENTS_AT_ONCE = 500
+-- What an instance is given to flush at once, unless a single element has more.
+local BYTES_MAX = 16777216
+-- A batch that takes so little memory is taken whole, without a look at its elements: packed ones
+-- are some times larger than they look.
+local LIGHT = 1048576
 
 -- Moves the oldest elements to the flush; gives how many items and elements that were.
-local function move_oldest()
-  local items, moved, is_full = 0, 0, false
+local function move_oldest(is_light)
+  local items, bytes, moved, is_full = 0, 0, 0, false
+  local at_once = is_light and ELEMENTS_AT_ONCE or 8
   repeat
-    local chunk = redis.call('LRANGE', batch, -(moved + ELEMENTS_AT_ONCE), -(moved + 1))
+    local chunk = redis.call('LRANGE', batch, -(moved + at_once), -(moved + 1))
     local oldest_first = {}
     for at = #chunk, 1, -1 do
-      local more = items_in(chunk[at])
-      is_full = items > 0 and items + more > items_max
+      local more, more_bytes = items_in(chunk[at]), bytes_in(chunk[at])
+      is_full = items > 0 and (items + more > items_max or bytes + more_bytes > BYTES_MAX)
       if is_full then
         break
       end
-      items = items + more
+      items, bytes = items + more, bytes + more_bytes
       oldest_first[#oldest_first + 1] = chunk[at]
     end
     if #oldest_first > 0 then
       redis.call('LPUSH', flush, unpack(oldest_first))
       moved = moved + #oldest_first
     end
-  until is_full or #chunk < ELEMENTS_AT_ONCE
+  until is_full or #chunk < at_once
   redis.call('LTRIM', batch, 0, -(moved + 1))
   return items, moved
 end
@@ -51,12 +57,13 @@ local function seal(now)
   created, last, count = created or iso(now), last or iso(now), math.max(count or 0, elements)
   local is_urgent = redis.call('SISMEMBER', urgent, agent)
   local taken = count
-  if count <= items_max then
+  local is_light = redis.call('MEMORY', 'USAGE', batch) <= LIGHT
+  if count <= items_max and is_light then
     redis.call('RENAME', batch, flush)
     forget_batch()
   else
     local moved
-    taken, moved = move_oldest()
+    taken, moved = move_oldest(is_light)
     if moved == elements then
       forget_batch()
     else
