@@ -2,18 +2,22 @@
 //! claims. A script that does both in one step costs the server half as much again, because Lua
 //! passes every text on. The price: two calls that ask at the same moment may both append. A claim is
 //! never written over, whoever made it meanwhile, so it tells which of them was first, and a reader
-//! that claims what it passes on lets one through.
+//! that claims what it passes on lets one through. A command that fails in a transaction does not stop
+//! the others, so what claims there looks first whether the stream has taken the messages.
 
 use std::collections::HashSet;
 
 use common::keys::ClaimsKey;
-use redis_link::{Link, Replies, Value, cmd, pipe};
+use redis_link::{Link, Replies, Value, pipe};
 
 use super::{PipelineSink, millis, reply, scripts};
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::once::ClaimWindow;
 use crate::server::Encoded;
+
+/// Sent as text: a server that has forgotten a script would append and not claim.
+const CLAIM_APPENDED: &str = include_str!("lua/claim_appended.lua");
 
 /// What is known before anything is done.
 pub(crate) struct Claims {
@@ -88,63 +92,36 @@ pub(super) async fn publish_new(
     }
     let mut pipeline = pipe();
     pipeline.atomic();
-    for (number, name) in numbers.iter().zip(&new) {
+    for number in &numbers {
         pipeline.cmd("XADD").arg(topic).arg("*");
         messages.encode(*number, &mut PipelineSink(&mut pipeline));
-        pipeline.cmd("HSETNX").arg(&claims.key).arg(name);
-        pipeline.arg(window.claimant);
     }
-    pipeline.cmd("PEXPIREAT").arg(&claims.key);
-    pipeline.arg(&claims.expires_at);
-    let outcomes = outcomes(link.send_transaction(&pipeline).await?, new.len())?;
-    give_up_vain_claims(link, &claims.key, new.iter().zip(&outcomes)).await?;
-    for (number, outcome) in numbers.into_iter().zip(outcomes) {
-        let id = outcome.appended?;
+    pipeline.cmd("EVAL").arg(CLAIM_APPENDED).arg(2);
+    pipeline.arg(topic).arg(&claims.key).arg(&claims.expires_at);
+    pipeline.arg(window.claimant).arg(&new);
+    let replies = link.send_transaction(&pipeline).await?;
+    for (number, (id, is_first)) in numbers.into_iter().zip(outcomes(replies, new.len())?) {
         if let Some(place) = ids.get_mut(number) {
-            *place = outcome.is_first.then_some(id);
+            *place = is_first.then_some(id);
         }
     }
     Ok(ids)
 }
 
-/// What became of one message.
-struct Outcome {
-    appended: Result<MessageId, BusError>,
-    /// Whether nobody had claimed since the look-up.
-    is_first: bool,
-}
-
-/// A message without an outcome must not count as one that was published before.
-fn outcomes(replies: Replies, messages: usize) -> Result<Vec<Outcome>, BusError> {
+/// The id of each message, and whether nobody had claimed its name since the look-up.
+fn outcomes(replies: Replies, messages: usize) -> Result<Vec<(MessageId, bool)>, BusError> {
     let mut replies = replies.into_iter();
-    let mut outcomes = Vec::with_capacity(messages);
-    while outcomes.len() < messages
-        && let (Some(id), Some(claimed)) = (replies.next(), replies.next())
-    {
-        outcomes.push(Outcome {
-            appended: id.map_err(BusError::from).and_then(reply::message_id),
-            is_first: reply::number(claimed?)? == 1,
-        });
-    }
-    if outcomes.len() < messages {
+    let ids = replies.by_ref().take(messages);
+    let ids: Vec<MessageId> = ids
+        .map(|id| reply::message_id(id?))
+        .collect::<Result<_, _>>()?;
+    let claimed = reply::text(replies.next().transpose()?.unwrap_or_default())?;
+    // A message without an outcome must not count as one that was published before.
+    if ids.len() < messages || claimed.len() < messages {
         return Err(reply::unexpected("a transaction", &[]));
     }
-    replies.try_for_each(|reply| reply.map(drop))?;
-    Ok(outcomes)
-}
-
-/// A message that the stream refused must not count as published when it is sent again.
-async fn give_up_vain_claims<'a>(
-    link: &Link,
-    key: &str,
-    outcomes: impl Iterator<Item = (&'a &'a String, &'a Outcome)>,
-) -> Result<(), BusError> {
-    let vain = outcomes.filter(|(_, outcome)| outcome.is_first && outcome.appended.is_err());
-    let vain: Vec<&String> = vain.map(|(name, _)| *name).collect();
-    if !vain.is_empty() {
-        link.send(cmd("HDEL").arg(key).arg(&vain)).await?;
-    }
-    Ok(())
+    let is_first = claimed.bytes().map(|byte| byte == b'1');
+    Ok(ids.into_iter().zip(is_first).collect())
 }
 
 /// Which names are claimed. The topic is asked for, too, where it is a stream of the same server.

@@ -47,7 +47,8 @@ async fn a_full_server_neither_appends_nor_claims() -> Result<()> {
 }
 
 /// A command that fails in a transaction does not stop the others, so a claim would be left without
-/// its message. Remedies: the stream is looked at first, and what was claimed in vain is given up.
+/// its message. Remedies: the stream is looked at first, and claims are made only where it has taken
+/// the messages.
 #[tokio::test]
 async fn a_stream_that_takes_nothing_leaves_no_claims() -> Result<()> {
     let Some(bench) = Bench::start()? else {
@@ -122,5 +123,44 @@ async fn a_late_transaction_does_not_erase_the_claim_of_the_next_stage() -> Resu
         !passes_on(&bench.bus, &name).await?,
         "the second copy goes no further"
     );
+    Ok(())
+}
+
+/// A topic may be put aside between the look-up of a sender and its transaction, and the sender may
+/// die before it could take back what it claimed in vain: here it may not. Remedy: the transaction
+/// claims only what the stream has taken, so nothing has to be taken back.
+#[tokio::test]
+async fn a_topic_that_is_put_aside_after_the_look_up_leaves_no_claims() -> Result<()> {
+    let Some(bench) = Bench::start()? else {
+        return Ok(());
+    };
+    let proxy = FaultProxy::start(&bench.server.address())?;
+    let slow = Bus::on_redis(&format!("redis://{}", proxy.address()), SOON)?;
+    let warm = "test:new:warm".to_owned();
+    slow.publish_new::<Notes>(&notes(0..1), &[warm], WINDOW)
+        .await?;
+    bench.cli(&["ACL", "SETUSER", "default", "-hdel"])?;
+    proxy.set(ProxyMode::Delay(Duration::from_secs(1)));
+    let before = scripts_run(&bench);
+    let (messages, names) = (notes(1..3), ["test:new:1", "test:new:2"].map(str::to_owned));
+    let late = slow.publish_new::<Notes>(&messages, &names, WINDOW);
+    let meanwhile = async {
+        let looked_up = eventually_async("the look-up of the slow sender", SOON, async || {
+            (scripts_run(&bench) != before).then_some(())
+        });
+        looked_up.await?;
+        bench.cli(&["RENAME", Notes::INFO.name, "aside"])?;
+        bench.cli(&["SET", Notes::INFO.name, "moved"])
+    };
+    let (late, meanwhile) = tokio::join!(late, meanwhile);
+    meanwhile?;
+    let refusal = late.expect_err("the stream is aside");
+    assert!(matches!(&refusal, BusError::Refused(why) if why.code() == Some("WRONGTYPE")));
+    bench.cli(&["DEL", Notes::INFO.name])?;
+    let again = bench.bus.publish_new::<Notes>(&messages, &names, WINDOW);
+    let again = again.await?;
+    assert!(again.iter().all(Option::is_some), "{again:?}");
+    let stored = bench.bus.range(Notes::INFO.name, MessageId::ZERO, 10);
+    assert_eq!(stored.await?.len(), 2);
     Ok(())
 }
