@@ -16,8 +16,8 @@ use stores::{
     MongoSettings, RedisServers,
 };
 use testkit::servers::{
-    RedisDatabase, WorkerProcess, eventually_async, free_address, http_get, redis_cli,
-    redis_database,
+    MongoDatabase, RedisDatabase, WorkerProcess, eventually_async, free_address, http_get,
+    mongo_database, redis_cli, redis_database,
 };
 use tests::{SqlServer, sqlite};
 use worker::SystemClock;
@@ -33,10 +33,13 @@ const TOPICS: [TopicInfo; 2] = [FeedbackReplies::INFO, FeedbackReactions::INFO];
 pub(crate) struct Bench {
     pub(crate) bus: Bus,
     pub(crate) documents: Arc<dyn FeedbackDocuments>,
+    /// As the flushers see them, unless they are in a flusher's memory.
+    pub(crate) batches: Arc<dyn FeedbackBatches>,
     pub(crate) sql: SqlServer,
     variables: BTreeMap<String, String>,
     /// Emptied when dropped.
     redis: RedisDatabase,
+    _mongo: Option<MongoDatabase>,
 }
 
 /// A flusher at work.
@@ -79,6 +82,23 @@ impl Bench {
         Self::on_postgres("memory").await
     }
 
+    /// Batches wait in Redis, documents are kept in MongoDB.
+    pub(crate) async fn redis_mongodb() -> Result<Option<Self>> {
+        Self::on_mongodb("redis").await
+    }
+
+    /// Both are in MongoDB.
+    pub(crate) async fn mongodb_mongodb() -> Result<Option<Self>> {
+        Self::on_mongodb("mongodb").await
+    }
+
+    async fn on_mongodb(batch_store: &str) -> Result<Option<Self>> {
+        match mongo_database() {
+            Some(mongo) => Self::with(sqlite()?, Some(mongo), batch_store).await,
+            None => Ok(None),
+        }
+    }
+
     async fn on_postgres(batch_store: &str) -> Result<Option<Self>> {
         match SqlServer::postgres() {
             Some(sql) => Self::on(sql, batch_store).await,
@@ -86,8 +106,16 @@ impl Bench {
         }
     }
 
-    /// `None` after a loud skip.
     async fn on(sql: SqlServer, batch_store: &str) -> Result<Option<Self>> {
+        Self::with(sql, None, batch_store).await
+    }
+
+    /// `None` after a loud skip.
+    async fn with(
+        sql: SqlServer,
+        mongo: Option<MongoDatabase>,
+        batch_store: &str,
+    ) -> Result<Option<Self>> {
         let Some(redis) = redis_database() else {
             return Ok(None);
         };
@@ -106,14 +134,31 @@ impl Bench {
             ("FEEDBACK_BATCH_TIME_MS", NEVER_MS),
             ("FEEDBACK_WORKER_CHECK_INTERVAL_MS", "200"),
         ];
-        let stores = Stores::try_parse_from(["test"])?;
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut variables = BTreeMap::from(variables);
+        let mut arguments = vec!["test", "--redis-url", redis.url()];
+        arguments.extend(["--feedback-batch-store", batch_store]);
+        if let Some(mongo) = &mongo {
+            variables.insert("MONGODB_URI".to_owned(), mongo.url().to_owned());
+            variables.insert("MONGODB_DATABASE".to_owned(), mongo.name().to_owned());
+            arguments.extend(["--mongodb-uri", mongo.url()]);
+            arguments.extend(["--mongodb-database", mongo.name()]);
+        }
+        let stores = Stores::try_parse_from(arguments)?;
+        let clock = Arc::new(SystemClock);
+        let documents = stores.documents.open(&stores.mongo, &database);
+        documents
+            .prepare()
+            .await
+            .context("preparing the documents")?;
         Ok(Some(Self {
             bus: Bus::on_redis(redis.url(), COMMAND_TIMEOUT)?,
-            documents: stores.documents.open(&stores.mongo, &database),
+            documents,
+            batches: stores.batches.open(&stores.redis, &stores.mongo, clock)?,
             sql,
-            variables: variables.into(),
+            variables,
             redis,
+            _mongo: mongo,
         }))
     }
 
@@ -157,12 +202,6 @@ impl Bench {
         Ok(answer.lines().map(str::to_owned).collect())
     }
 
-    /// The batches in Redis, as the flushers see them.
-    pub(crate) fn batches(&self) -> Result<Arc<dyn FeedbackBatches>> {
-        let stores = Stores::try_parse_from(["test", "--redis-url", self.redis.url()])?;
-        Ok(stores.batches.open(&stores.redis, Arc::new(SystemClock))?)
-    }
-
     /// Waits until a command answers so.
     pub(crate) async fn cli_answers(&self, command: &[&str], expected: &[&str]) -> Result<()> {
         let what = format!("{command:?} to answer {expected:?}");
@@ -197,7 +236,7 @@ impl Bench {
         eventually_async(&format!("{count} messages to be held"), SOON, held).await
     }
 
-    /// Waits until every message is settled and no batch is left in Redis; then checks that there
+    /// Waits until every message is settled and nothing waits in a batch; then checks that there
     /// is one document and one event for each of so many pieces of feedback.
     pub(crate) async fn all_told(&self, count: usize) -> Result<()> {
         self.drained().await?;
@@ -217,7 +256,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Waits until every message is settled and no batch is left in Redis; the streams add up.
+    /// Waits until every message is settled and nothing waits in a batch; the streams add up.
     pub(crate) async fn drained(&self) -> Result<()> {
         let drained = async || {
             for topic in &TOPICS {
@@ -226,6 +265,9 @@ impl Bench {
                 if group.backlog() > 0 {
                     return None;
                 }
+            }
+            if self.batches.overview(1).await.ok()?.total_items > 0 {
+                return None;
             }
             let keys = self.cli(&["KEYS", "feedback:[bf][al]*"]).ok()?;
             keys.iter().all(String::is_empty).then_some(())

@@ -12,6 +12,8 @@ in_worlds! {
         a_flusher_that_crashes_again_and_again_loses_nothing,
     }
     redis_postgres { a_flusher_that_crashes_at_any_step_is_followed_by_another, }
+    redis_mongodb { a_flusher_that_crashes_at_any_step_is_followed_by_another, }
+    mongodb_mongodb { a_flusher_that_crashes_at_any_step_is_followed_by_another, }
     memory_sqlite { a_flusher_that_crashes_and_forgets_is_followed_by_another, }
 }
 

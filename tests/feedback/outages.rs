@@ -26,7 +26,7 @@ async fn while_the_documents_store_is_down_feedback_waits_and_the_flusher_says_w
     let released = r#"millrace_feedback_released_total{reason="documents_unavailable"}"#;
     let tried = async || (flusher.metric(released).ok()? >= 3.0).then_some(());
     eventually_async("some tries", SOON, tried).await?;
-    let waiting = bench.batches()?.overview(10).await?;
+    let waiting = bench.batches.overview(10).await?;
     let batch = waiting.batches.first().context("one batch")?;
     assert_eq!((waiting.total_items, batch.items), (10, 10));
     assert!(batch.attempts >= 3, "{batch:?}");

@@ -76,7 +76,7 @@ async fn what_lies_in_a_batch_and_is_no_item_is_given_up_and_the_items_are_kept(
         let (_, agent) = agent.context("no agent")?;
         assert_eq!(agent, b"7");
     }
-    bench.batches()?.request_flush(None).await?;
+    bench.batches.request_flush(None).await?;
     bench.all_told(12).await
 }
 
@@ -87,7 +87,7 @@ async fn a_document_that_the_store_refuses_is_given_up_and_its_nine_neighbours_a
     let mut all = replies("7", 0..10);
     let poison = all.get_mut(4).context("ten replies")?;
     // PostgreSQL has no place for it.
-    poison.text = "a\0b".to_owned();
+    "a\0b".clone_into(&mut poison.text);
     let mut poison = poison.clone();
     bench.reply(&all).await?;
     let letters = bench.letters(1).await?;

@@ -9,7 +9,8 @@ use axum::http::StatusCode;
 use common::{AgentId, Clock};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stores::{Database, FeedbackBatches, FeedbackDocuments, InvalidServer, StoreError};
+use stores::{Database, FeedbackBatches, FeedbackDocuments, StoreError};
+use worker::ConfigError;
 use worker::http::Problem;
 
 use crate::api::Api;
@@ -46,11 +47,12 @@ impl Feedback {
         config: &Config,
         database: &Database,
         clock: &Arc<dyn Clock>,
-    ) -> Result<Self, InvalidServer> {
-        let redis = &config.bus.redis;
+    ) -> Result<Self, ConfigError> {
+        let (redis, mongo) = (&config.bus.redis, &config.mongo);
+        let batches = config.batches.open(redis, mongo, Arc::clone(clock));
         Ok(Self {
-            batches: config.batches.open(redis, Arc::clone(clock))?,
-            documents: config.documents.open(&config.mongo, database),
+            batches: batches.map_err(|error| ConfigError(error.to_string()))?,
+            documents: config.documents.open(mongo, database),
         })
     }
 

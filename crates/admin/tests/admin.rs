@@ -8,6 +8,8 @@ mod bench;
 mod browsing;
 #[path = "admin/deciding.rs"]
 mod deciding;
+#[path = "admin/feedback.rs"]
+mod feedback;
 #[path = "admin/guards.rs"]
 mod guards;
 #[path = "admin/health.rs"]

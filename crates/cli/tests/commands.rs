@@ -13,6 +13,8 @@ mod dead;
 mod documents;
 #[path = "commands/events.rs"]
 mod events;
+#[path = "commands/feedback.rs"]
+mod feedback;
 #[path = "commands/load.rs"]
 mod load;
 #[path = "commands/millrace.rs"]

@@ -74,13 +74,15 @@ impl FlushLoop {
                 }
             }
         }
-        while work.next().await.is_some() {}
+        while work.is_flushing() && work.next().await.is_some() {}
         self.flush_the_rest().await;
         Ok(())
     }
 
     fn flushed(&self, work: &mut Work, agent: AgentId, flushed: Flushed) {
-        self.open.taken(&agent);
+        if flushed != Flushed::Released {
+            self.open.taken(&agent);
+        }
         if flushed == (Flushed::Finished { more: true }) {
             work.add(vec![agent]);
         }

@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use bus::{Bus, Role};
 use common::topics::{FeedbackReactions, FeedbackReplies};
 use common::{Clock, Topic as _};
-use stores::{FeedbackBatches, FeedbackDocuments};
-use worker::{SystemClock, Worker, WorkerConfig as _};
+use stores::{FeedbackBatchStore, FeedbackBatches, FeedbackDocuments};
+use worker::{ConfigError, SystemClock, Worker, WorkerConfig as _};
 
 use crate::failed_tries::FailedTries;
 use crate::feedback_stage::{Collecting, FeedbackStage};
@@ -99,9 +99,12 @@ async fn connect(config: &Config, worker: &mut Worker) -> anyhow::Result<Parts> 
     connected.await.context("connecting to the bus")?;
 
     let redis = &config.bus.redis;
-    let batches = config.batches.open(redis, Arc::clone(&clock))?;
+    let batches = config
+        .batches
+        .open(redis, &config.mongo, Arc::clone(&clock));
+    let batches = batches.map_err(|error| ConfigError(error.to_string()))?;
     let own_server = redis.url(Role::Feedback) != redis.url(Role::Streams);
-    if batches.is_durable() && own_server {
+    if config.batches.feedback_batch_store == FeedbackBatchStore::Redis && own_server {
         // It must keep what it is given as the bus must.
         let server = Bus::on_redis(&redis.url(Role::Feedback), CHECK_TIMEOUT)?;
         let checked = worker.wait_for(BATCHES, async || Ok(config.bus.check(&server).await?));

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use clap::Parser as _;
 use common::messages::FeedbackKind;
+use common::topics::{FeedbackReplies, Topic as _};
 use common::{AgentId, Clock, Unavailable, UnixMillis};
 use stores::{FeedbackDocument, FeedbackDocuments, FeedbackItem, ItemOrigin, StoreError, Upserted};
 
@@ -46,7 +47,7 @@ pub(crate) fn item(id: &str) -> FeedbackItem {
         document: document(id),
         urgent: false,
         origin: ItemOrigin {
-            stream: "feedback.reply.received".to_owned(),
+            stream: FeedbackReplies::INFO.name.to_owned(),
             id: format!("{}-1", id.len()),
             attempts: 1,
         },

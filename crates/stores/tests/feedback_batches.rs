@@ -15,17 +15,37 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
+use clap::Parser as _;
 use common::messages::FeedbackKind;
 use common::{AgentId, Clock, UnixMillis};
 use redis_link::Link;
 use stores::{
-    DueWhen, FeedbackBatches, FeedbackDocument, FeedbackItem, FlushLease, ItemOrigin,
-    MemoryFeedbackBatches, RedisBatchOptions, RedisFeedbackBatches, TakenBatch,
+    DueWhen, FeedbackBatchSettings, FeedbackBatches, FeedbackDocument, FeedbackItem, FlushLease,
+    ItemOrigin, MemoryFeedbackBatches, MongoSettings, RedisBatchOptions, RedisFeedbackBatches,
+    RedisServers, TakenBatch,
 };
-use testkit::servers::{RedisDatabase, eventually_async, redis_database};
+use testkit::servers::{
+    MongoDatabase, RedisDatabase, eventually_async, mongo_command, mongo_database, redis_database,
+};
 
 /// Makes tests of the cases of a module, one on each store.
 macro_rules! on_every_store {
+    ($($case:ident,)*) => {
+        on_stores_with_any_number_of_items! { $($case,)* }
+
+        mod mongodb {
+            $(#[tokio::test]
+            async fn $case() -> anyhow::Result<()> {
+                let Some(bench) = crate::Bench::on_mongodb()? else { return Ok(()) };
+                super::$case(bench).await
+            })*
+        }
+    };
+}
+
+/// As [`on_every_store`], without the one whose stand-in in tests reads all that waits, whatever it
+/// looks for.
+macro_rules! on_stores_with_any_number_of_items {
     ($($case:ident,)*) => {
         mod memory {
             $(#[tokio::test]
@@ -98,6 +118,19 @@ struct Bench {
     batches: Arc<dyn FeedbackBatches>,
     /// Emptied when dropped.
     database: Option<Arc<RedisDatabase>>,
+    /// Dropped when dropped.
+    mongo: Option<Arc<MongoDatabase>>,
+}
+
+/// As a worker has them.
+#[derive(clap::Parser)]
+struct Settings {
+    #[command(flatten)]
+    batches: FeedbackBatchSettings,
+    #[command(flatten)]
+    redis: RedisServers,
+    #[command(flatten)]
+    mongo: MongoSettings,
 }
 
 impl Bench {
@@ -105,7 +138,29 @@ impl Bench {
         Self {
             batches: Arc::new(MemoryFeedbackBatches::new(Arc::new(RealClock), ITEMS_MAX)),
             database: None,
+            mongo: None,
         }
+    }
+
+    fn on_mongodb() -> Result<Option<Self>> {
+        let Some(database) = mongo_database() else {
+            return Ok(None);
+        };
+        let arguments = ["--feedback-batch-store", "mongodb", "--mongodb-uri"];
+        let arguments = ["test"]
+            .into_iter()
+            .chain(arguments)
+            .chain([database.url()]);
+        let settings = Settings::try_parse_from(arguments)?;
+        let clock = Arc::new(RealClock);
+        let batches = settings
+            .batches
+            .open(&settings.redis, &settings.mongo, clock)?;
+        Ok(Some(Self {
+            batches,
+            database: None,
+            mongo: Some(Arc::new(database)),
+        }))
     }
 
     fn on_redis() -> Result<Option<Self>> {
@@ -115,6 +170,7 @@ impl Bench {
         Ok(Some(Self {
             batches: Arc::new(batches_at(database.url(), OPTIONS)?),
             database: Some(Arc::new(database)),
+            mongo: None,
         }))
     }
 
@@ -177,6 +233,11 @@ impl Bench {
         assert_eq!((overview.total_batches, overview.total_items), (0, 0));
         if self.database.is_some() {
             assert_eq!(self.cli(&["KEYS", "*"])?, "");
+        }
+        if let Some(database) = &self.mongo {
+            let count = [("count", "pending_feedback_batches".into())];
+            let left = mongo_command(database.url(), database.name(), &count)?;
+            assert_eq!(left["n"], 0);
         }
         Ok(())
     }

@@ -43,7 +43,8 @@ pub(super) struct ShowAgent {
 
 impl ShowAgent {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let (batches, documents) = (self.waiting.open()?, self.kept.open()?);
+        let batches = self.waiting.open()?;
+        let documents = self.kept.open(&self.waiting)?;
         let waiting = batches.of_agent(&self.agent).await;
         let waiting = waiting.context("looking at the batches")?;
         let newest = documents.of_agent(&self.agent, self.count).await;

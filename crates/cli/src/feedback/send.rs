@@ -42,7 +42,7 @@ struct One {
     /// The words of a written answer
     #[arg(long, requires = "agent")]
     reply: Option<String>,
-    /// A reaction, such as 👍 or thumbs_down
+    /// A reaction, such as 👍 or `thumbs_down`
     #[arg(long, requires = "agent")]
     reaction: Option<String>,
     /// The agent that it is about
@@ -82,12 +82,11 @@ impl SendFeedback {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let bus = self.bus.open()?;
         let mut tally = Tally::default();
-        match &self.file {
-            Some(path) => tally.send_lines(&bus, open(path).await?).await?,
-            None => {
-                let given = self.one.given().map_err(ConfigError)?;
-                tally.publish(&bus, vec![given]).await?;
-            }
+        if let Some(path) = &self.file {
+            tally.send_lines(&bus, open(path).await?).await?;
+        } else {
+            let given = self.one.given().map_err(ConfigError)?;
+            tally.publish(&bus, vec![given]).await?;
         }
         Output::stdout().line(&format!("sent {}", grouped(tally.sent)))?;
         if tally.bad > 0 {

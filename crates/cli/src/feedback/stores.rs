@@ -16,15 +16,15 @@ pub(super) struct Waiting {
     redis: RedisServers,
     #[command(flatten)]
     batches: FeedbackBatchSettings,
+    #[command(flatten)]
+    mongo: MongoSettings,
 }
 
-/// The store of feedback documents.
+/// The store of feedback documents, if there is no MongoDB.
 #[derive(Debug, clap::Args)]
 pub(super) struct Kept {
     #[command(flatten)]
     documents: FeedbackDocumentsSettings,
-    #[command(flatten)]
-    mongo: MongoSettings,
     #[command(flatten)]
     sql: SqlSettings,
 }
@@ -32,7 +32,9 @@ pub(super) struct Kept {
 impl Waiting {
     /// The batches, if they can be seen from here.
     pub(super) fn open(&self) -> anyhow::Result<Arc<dyn FeedbackBatches>> {
-        let batches = self.batches.open(&self.redis, Arc::new(SystemClock))?;
+        let clock = Arc::new(SystemClock);
+        let batches = self.batches.open(&self.redis, &self.mongo, clock);
+        let batches = batches.map_err(|error| ConfigError(error.to_string()))?;
         if batches.is_durable() {
             return Ok(batches);
         }
@@ -43,9 +45,10 @@ impl Waiting {
 }
 
 impl Kept {
-    pub(super) fn open(&self) -> anyhow::Result<Arc<dyn FeedbackDocuments>> {
+    /// The documents of these settings and of those of what waits.
+    pub(super) fn open(&self, waiting: &Waiting) -> anyhow::Result<Arc<dyn FeedbackDocuments>> {
         let database = self.sql.open()?;
-        Ok(self.documents.open(&self.mongo, &database))
+        Ok(self.documents.open(&waiting.mongo, &database))
     }
 }
 

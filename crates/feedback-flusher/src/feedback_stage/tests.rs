@@ -97,5 +97,6 @@ async fn a_store_that_is_full_makes_the_stage_wait() {
         .process(&batch(&["7", "8"]))
         .await
         .expect_err("it is full");
-    assert!(error.chain().any(|cause| cause.is::<common::Unavailable>()));
+    let mut causes = error.chain();
+    assert!(causes.any(<dyn std::error::Error>::is::<common::Unavailable>));
 }

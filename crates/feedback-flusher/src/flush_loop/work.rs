@@ -73,11 +73,11 @@ impl Work {
             let flusher = Arc::clone(flusher);
             self.running.push(Box::pin(async move {
                 let flush = AssertUnwindSafe(flusher.flush(&agent)).catch_unwind();
-                let flushed = flush.await.unwrap_or_else(|_| {
+                let outcome = flush.await.unwrap_or_else(|_| {
                     tracing::error!(%agent, "a flush panicked; it is tried again after its lease");
                     Flushed::Released
                 });
-                Ended::Flush(agent, flushed)
+                Ended::Flush(agent, outcome)
             }));
         }
     }
@@ -99,6 +99,11 @@ impl Work {
             looking.see_what_is_back().await;
             Ended::Probe
         }));
+    }
+
+    /// Whether a flush runs.
+    pub(super) fn is_flushing(&self) -> bool {
+        !self.flushing.is_empty()
     }
 
     /// Waits for the next end; `None` when nothing runs.

@@ -2,6 +2,11 @@ use super::*;
 
 const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
 
+/// Makes another case of a reply; the text is too long for an id.
+type LongChange = fn(&mut FeedbackReply, &str);
+type Change = fn(&mut FeedbackReply);
+type Expected = Result<(), &'static str>;
+
 fn rules() -> ItemRules {
     ItemRules {
         bytes_max: 1_000,
@@ -81,8 +86,7 @@ fn a_message_keeps_everything_it_says() {
 #[test]
 fn what_can_never_be_an_item_is_refused_with_its_reason() {
     let long = "x".repeat(201);
-    type Change = fn(&mut FeedbackReply, &str);
-    let cases: [(Change, Result<(), &str>); 11] = [
+    let cases: [(LongChange, Expected); 11] = [
         (|reply, _| reply.agent_id.clear(), Err("invalid_agent_id")),
         (
             |reply, _| reply.agent_id = " ".to_owned(),
@@ -143,7 +147,6 @@ fn the_size_of_an_item_is_that_of_all_its_texts() {
 
 #[test]
 fn items_are_urgent_by_mark_rating_reaction_or_agent() {
-    type Change = fn(&mut FeedbackReply);
     let cases: [(Change, bool); 8] = [
         (|_| {}, false),
         (|reply| reply.agent_id = "vip".to_owned(), true),

@@ -106,6 +106,8 @@ mod tests {
         redis: RedisServers,
         #[command(flatten)]
         batches: FeedbackBatchSettings,
+        #[command(flatten)]
+        mongo: MongoSettings,
     }
 
     #[derive(Debug)]
@@ -121,6 +123,16 @@ mod tests {
         Worker::try_parse_from(["worker"].iter().chain(arguments))
     }
 
+    fn open(arguments: &[&str]) -> Result<Arc<dyn FeedbackBatches>, InvalidBatchStore> {
+        let arguments = ["worker"].iter().chain(arguments);
+        let Worker {
+            redis,
+            batches,
+            mongo,
+        } = Worker::parse_from(arguments);
+        batches.open(&redis, &mongo, Arc::new(NoClock))
+    }
+
     #[test]
     fn the_store_that_is_named_is_opened_and_redis_is_the_default() {
         for (arguments, name, is_durable) in [
@@ -128,11 +140,11 @@ mod tests {
             (&["--feedback-batch-store=redis"], "redis", true),
             (&["--feedback-batch-store=memory"], "memory", false),
         ] {
-            let worker = settings(arguments).expect("settings");
-            let batches = worker.batches.open(&worker.redis, Arc::new(NoClock));
-            let batches = batches.expect("a store");
+            let batches = open(arguments).expect("a store");
             assert_eq!((batches.name(), batches.is_durable()), (name, is_durable));
         }
+        let without = open(&["--feedback-batch-store=mongodb"]);
+        assert!(matches!(without, Err(InvalidBatchStore::NoMongoDb)));
         assert!(settings(&["--feedback-batch-store=paper"]).is_err());
     }
 

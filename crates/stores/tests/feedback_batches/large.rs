@@ -7,7 +7,7 @@ use stores::BatchState;
 
 use crate::{ANY, Bench, LONG, agent, ids, items, numbers};
 
-on_every_store! {
+on_stores_with_any_number_of_items! {
     an_agent_with_a_hundred_thousand_items_is_flushed_in_parts_in_time,
 }
 

@@ -13,6 +13,7 @@ fn bench_at(url: &str, options: RedisBatchOptions) -> Result<Bench> {
     Ok(Bench {
         batches: Arc::new(batches_at(url, options)?),
         database: None,
+        mongo: None,
     })
 }
 

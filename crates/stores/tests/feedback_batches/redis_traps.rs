@@ -274,6 +274,7 @@ async fn scripts_that_the_server_forgot_are_loaded_again() -> Result<()> {
         let bench = Bench {
             batches: std::sync::Arc::new(batches),
             database: None,
+            mongo: None,
         };
         bench.add(&items("a", 0..2)).await?;
         redis_cli(redis.url(), &["SCRIPT", "FLUSH"])?;
@@ -293,6 +294,7 @@ async fn a_full_server_takes_nothing_more_and_can_be_emptied() -> Result<()> {
     let bench = Bench {
         batches: std::sync::Arc::new(batches),
         database: None,
+        mongo: None,
     };
     bench.add(&items("a", 0..50)).await?;
     bench.add(&items("b", 0..50)).await?;

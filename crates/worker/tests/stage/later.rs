@@ -24,11 +24,14 @@ on_both_back_ends! {
     a_verdict_later_that_nobody_can_finish_is_a_retry,
 }
 
+/// The notes that were given, each with its id and its deliveries.
+type Given = BTreeMap<u32, (MessageId, u32)>;
+
 /// Holds every note below a hundred; the others are done, and multiples of a thousand given up.
 #[derive(Debug, Clone)]
 struct Collecting {
     held: HeldMessages,
-    notes: Arc<Mutex<BTreeMap<u32, (MessageId, u32)>>>,
+    notes: Arc<Mutex<Given>>,
     /// Has no place to hold messages.
     holds_nothing: bool,
     /// Finishes every note before it answers.

@@ -107,9 +107,9 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::OutboxPublished
         | CrashPoint::OutboxRemoved => &[Role::Processor],
         // Swept, counted from other points on.
-        CrashPoint::RedisReplied => &[],
+        CrashPoint::RedisReplied
         // Passed by no worker of this deployment; `tests/feedback.rs` cuts there.
-        CrashPoint::StoresFeedbackBetweenWrites
+        | CrashPoint::StoresFeedbackBetweenWrites
         | CrashPoint::StoresFeedbackWritten
         | CrashPoint::StoresFeedbackAdded
         | CrashPoint::StoresFeedbackTaken

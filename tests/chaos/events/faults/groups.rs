@@ -78,7 +78,7 @@ fn trim(round: &Round<'_>) -> Result<()> {
         let short = TopicInfo {
             retained: RETAINED,
             key: "number",
-            home: common::topics::Home::Bus,
+            home: topics::Home::Bus,
             ..topic
         };
         // The connection of the harness may have been killed by the fault before.
