@@ -13,7 +13,7 @@ use crate::scale::Scale;
 use crate::worker::Worker;
 
 /// A deployment of real processes and servers, with proxies between them.
-pub(crate) trait Mill: Sized {
+pub(crate) trait Mill: Sized + 'static {
     /// Who sends what a round sends, and knows what was accepted.
     type Source: Source;
     /// What there was before a round.

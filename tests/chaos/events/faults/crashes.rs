@@ -273,7 +273,7 @@ fn wait_normalized(round: &mut Round<'_>) -> Result<()> {
 fn stop_in_the_middle(round: &mut Round<'_>, role: Role) -> Result<()> {
     let topic = match role {
         Role::Processor => EventsNormalized::INFO,
-        Role::Api | Role::Normalizer => EventsRaw::INFO,
+        Role::Api | Role::Normalizer | Role::Flusher => EventsRaw::INFO,
     };
     eventually("two batches in hand", SOON, || {
         let group = group(round, &topic)?;

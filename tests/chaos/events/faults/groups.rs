@@ -9,7 +9,6 @@ use testkit::servers::eventually;
 use super::Round;
 use crate::events::Deployment;
 use crate::faults::Fault;
-use crate::mill::Mill as _;
 use crate::worker::Role;
 
 /// Finished messages that are kept here, so that little is enough to be trimmed.

@@ -11,7 +11,6 @@ use crate::events::Deployment;
 use crate::events::audit::Baseline;
 use crate::events::sales::sale;
 use crate::faults::Fault;
-use crate::mill::Mill as _;
 
 const EVENTS: u64 = 15;
 /// From the request to the effect in SQL, in the median: far above what a busy machine needs, far
