@@ -9,6 +9,8 @@ OWN_REDIS := $(REDIS_URL)$(REDIS_HOST)
 # Workers that can be made to crash at named steps. Every call of Cargo that is for tests has it, so
 # that nothing is built twice; nothing that is released has it.
 CRASHABLE := --features tests/crash-points
+# What is released can speak TLS to Kafka; its OpenSSL is built along, which takes minutes once.
+RELEASED := --features bus/kafka-tls
 
 .DEFAULT_GOAL := help
 .PHONY: help run-all demo build test run-tests chaos bench lint stop clean
@@ -27,7 +29,7 @@ ifeq ($(strip $(OWN_REDIS)),)
 	@scripts/redis.sh start $(RUN)/redis $(REDIS_PORT)
 endif
 	@mkdir -p $(RUN)
-	cargo build --release --workspace --bins
+	cargo build --release --workspace --bins $(RELEASED)
 	@echo
 	@echo 'Millrace is starting. In another terminal, try:'
 	@echo '  make demo                        replay 6,919 real purchases and check every result'
@@ -44,7 +46,7 @@ demo: ## replay the CDNOW sample on a running `make run-all` and check the resul
 	@scripts/demo.sh
 
 build: ## build all binaries, optimised
-	cargo build --release --workspace --bins
+	cargo build --release --workspace --bins $(RELEASED)
 
 # Kafka and MongoDB are started once for all tests: they take longer to start than most tests to run.
 test: ## install Redis, PostgreSQL, Kafka and MongoDB if missing, and run all tests
@@ -75,7 +77,7 @@ bench: ## measure beside the bare limits of this machine: about 10 minutes; BENC
 	@scripts/postgres.sh install
 	@scripts/kafka.sh install
 	@scripts/mongodb.sh install
-	cargo build --release --workspace --bins
+	cargo build --release --workspace --bins $(RELEASED)
 	CI=true cargo bench --workspace --bench bench -- --json $(CURDIR)/target/bench.json $(BENCH)
 
 lint: ## format, clippy, the tidy test, licences and sources of dependencies, scripts

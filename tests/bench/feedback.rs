@@ -1,5 +1,5 @@
 //! Adding feedback to batches: the store beside the bare pipeline of the same commands, and beside
-//! the way of one item after the other.
+//! the way of one item after the other. All get items and make their objects.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,8 +41,12 @@ pub(crate) async fn beside_pipelines(
 }
 
 /// Items per second of four commands for each item, one after the other, and of the store.
-pub(crate) async fn beside_round_trips(redis: &Redis, repetitions: usize) -> Result<Turns> {
-    let items = items(MANY_AGENTS, ITEMS_IN_ROUND_TRIPS);
+pub(crate) async fn beside_round_trips(
+    redis: &Redis,
+    agents: u32,
+    repetitions: usize,
+) -> Result<Turns> {
+    let items = items(agents, ITEMS_IN_ROUND_TRIPS);
     let bare = async || round_trips(redis, &items).await;
     let ours = async || store(redis, &items, ITEMS_IN_ROUND_TRIPS).await;
     Turns::take(repetitions, bare, ours).await
@@ -71,13 +75,12 @@ struct Group {
 
 async fn pipelines(redis: &Redis, items: &[FeedbackItem]) -> Result<Sample> {
     redis.empty()?;
-    let calls: Vec<BTreeMap<&AgentId, Group>> = items.chunks(CALL).map(groups).collect();
     let index = FeedbackBatchesIndexKey.to_string();
     let mut connection = redis.connection().await?;
     let meter = Meter::start(&[std::process::id()], &[redis.pid()?])?;
-    for call in &calls {
+    for call in items.chunks(CALL) {
         let mut pipeline = redis::pipe();
-        for (agent, group) in call {
+        for (agent, group) in &groups(call) {
             pipeline.cmd("LPUSH").arg(&group.batch).arg(&group.objects);
             pipeline.cmd("SET").arg(&group.meta).arg(META);
             pipeline.cmd("SADD").arg(&index).arg(agent.as_str());
@@ -116,20 +119,15 @@ fn group(agent: &AgentId) -> Group {
 async fn round_trips(redis: &Redis, items: &[FeedbackItem]) -> Result<Sample> {
     redis.empty()?;
     let index = FeedbackBatchesIndexKey.to_string();
-    let prepared: Vec<(Group, String, &str)> = items
-        .iter()
-        .map(|item| {
-            let agent = &item.document.agent_id;
-            (group(agent), object(item), agent.as_str())
-        })
-        .collect();
     let mut connection = redis.connection().await?;
     let meter = Meter::start(&[std::process::id()], &[redis.pid()?])?;
-    for (group, object, agent) in &prepared {
+    for item in items {
+        let agent = &item.document.agent_id;
+        let (group, object) = (group(agent), object(item));
         let commands = [
             redis::cmd("LPUSH").arg(&group.batch).arg(object).clone(),
             redis::cmd("SET").arg(&group.meta).arg(META).clone(),
-            redis::cmd("SADD").arg(&index).arg(agent).clone(),
+            redis::cmd("SADD").arg(&index).arg(agent.as_str()).clone(),
             redis::cmd("LLEN").arg(&group.batch).clone(),
         ];
         for command in commands {
@@ -183,20 +181,46 @@ fn item(number: u32, agents: u32) -> FeedbackItem {
     }
 }
 
-/// The object of an item as the store writes it.
+/// The object of an item as the store writes it, in the order of its fields.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Object<'a> {
+    feedback_id: &'a str,
+    agent_id: &'a str,
+    kind: &'static str,
+    room_id: &'a str,
+    message_id: &'a str,
+    user_id: &'a str,
+    text: Option<&'a str>,
+    rating: Option<&'a str>,
+    created_at: String,
+    origin: Origin<'a>,
+}
+
+#[derive(serde::Serialize)]
+struct Origin<'a> {
+    stream: &'a str,
+    id: &'a str,
+    attempts: u32,
+}
+
 fn object(item: &FeedbackItem) -> String {
     let document = &item.document;
-    serde_json::json!({
-        "feedbackId": document.feedback_id,
-        "agentId": document.agent_id.as_str(),
-        "kind": document.kind.as_str(),
-        "roomId": document.room_id,
-        "messageId": document.message_id,
-        "userId": document.user_id,
-        "text": document.text,
-        "rating": document.rating,
-        "createdAt": document.created_at.to_string(),
-        "origin": {"stream": item.origin.stream, "id": item.origin.id, "attempts": 1},
-    })
-    .to_string()
+    let object = Object {
+        feedback_id: &document.feedback_id,
+        agent_id: document.agent_id.as_str(),
+        kind: document.kind.as_str(),
+        room_id: &document.room_id,
+        message_id: &document.message_id,
+        user_id: &document.user_id,
+        text: document.text.as_deref(),
+        rating: document.rating.as_deref(),
+        created_at: document.created_at.to_string(),
+        origin: Origin {
+            stream: &item.origin.stream,
+            id: &item.origin.id,
+            attempts: item.origin.attempts,
+        },
+    };
+    serde_json::to_string(&object).unwrap_or_default()
 }

@@ -63,14 +63,22 @@ pub(crate) async fn run(repetitions: usize, names: &[String]) -> Result<Vec<Row>
 }
 
 async fn feedback_rows(redis: &Redis, kept: &'static str, repetitions: usize) -> Result<Vec<Row>> {
-    let many = feedback::beside_pipelines(redis, feedback::MANY_AGENTS, repetitions).await?;
-    let few = feedback::beside_pipelines(redis, feedback::FEW_AGENTS, repetitions).await?;
-    let slow = feedback::beside_round_trips(redis, repetitions).await?;
-    let rows = [
-        Row::of_turns("feedback, 1,000 agents", kept, &many, 0.7),
-        Row::of_turns("feedback, 20 agents", kept, &few, 0.7),
-        Row::of_turns("… beside round trips", kept, &slow, 20.0),
-    ];
+    let mut rows = Vec::new();
+    for (agents, [beside_pipelines, beside_round_trips]) in [
+        (
+            feedback::MANY_AGENTS,
+            ["feedback, 1,000 agents", "… beside round trips"],
+        ),
+        (
+            feedback::FEW_AGENTS,
+            ["feedback, 20 agents", "… beside round trips"],
+        ),
+    ] {
+        let turns = feedback::beside_pipelines(redis, agents, repetitions).await?;
+        rows.push(Row::of_turns(beside_pipelines, kept, &turns, 0.7));
+        let turns = feedback::beside_round_trips(redis, agents, repetitions).await?;
+        rows.push(Row::of_turns(beside_round_trips, kept, &turns, 20.0));
+    }
     let rows = rows.into_iter();
     Ok(rows
         .map(|row| Row {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::consumer::Subscription;
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
+use crate::kafka::{InvalidKafka, KafkaServer, KafkaServers};
 use crate::memory::MemoryServer;
 use crate::message_id::MessageId;
 use crate::metrics;
@@ -51,6 +52,11 @@ impl Bus {
             url,
             command_timeout,
         )?)))
+    }
+
+    /// A bus on Kafka, which remembers claims on a Redis server. Connects when first used.
+    pub fn on_kafka(kafka: &KafkaServers, claims: Link) -> Result<Self, InvalidKafka> {
+        Ok(Self::new(KafkaServer::open(kafka, claims)?))
     }
 
     /// A bus within this process, which forgets everything when it is dropped.
@@ -167,7 +173,7 @@ impl Bus {
         options: SubscribeOptions,
         stop: CancellationToken,
     ) -> Subscription {
-        Subscription::new(Arc::clone(&self.server), topic, group, (options, stop))
+        Arc::clone(&self.server).subscribe(topic, group, options, stop)
     }
 
     /// Removes finished messages beyond the topic's retention; gives how many.

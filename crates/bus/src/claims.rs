@@ -11,11 +11,12 @@ use tokio::sync::mpsc;
 use crate::backoff::RetryPolicy;
 use crate::delivery::{Delivery, StoredMessage};
 use crate::error::BusError;
-use crate::member::{DeliveryBatch, Member};
+use crate::in_hand::DeliveryBatch;
+use crate::member::Member;
 use crate::message_id::MessageId;
 use crate::metrics;
-use crate::server::{Claim, Pending, PendingQuery, RETRYING};
 use crate::settlement::{Settlement, Verdict};
+use crate::streams::{Claim, Pending, PendingQuery, RETRYING};
 use crate::trouble::Trouble;
 
 /// Pending entries that are looked at in one call.
@@ -184,7 +185,7 @@ async fn give_up(member: &Member, batch: DeliveryBatch) -> Result<(), BusError> 
         })
         .collect();
     member
-        .settle(&Settlement {
+        .settle_all(&Settlement {
             dead,
             ..Settlement::default()
         })

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
+use async_trait::async_trait;
 use common::topics::TopicInfo;
 use crash_points::{CrashPoint, reached};
 use futures_util::future::BoxFuture;
@@ -11,17 +11,16 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::BusError;
-use crate::member::{DeliveryBatch, Member};
+use crate::in_hand::DeliveryBatch;
+use crate::member::Member;
 use crate::message_id::MessageId;
 use crate::options::SubscribeOptions;
-use crate::server::Server;
 use crate::settlement::{Settled, Settlement};
+use crate::streams::Streams;
 use crate::{claims, housekeeping, reading};
 
 /// Batches of each kind that wait for the stage while it works on one.
-const PREFETCHED_BATCHES: usize = 1;
-/// What a handed-back message is older than its lease by, so that peers take it at once.
-const HANDED_BACK_BEYOND_LEASE: Duration = Duration::from_millis(1);
+pub(crate) const PREFETCHED_BATCHES: usize = 1;
 
 /// A subscription in three parts.
 pub struct Subscription {
@@ -45,34 +44,56 @@ impl fmt::Debug for Subscription {
 /// Batches in the order of their arrival.
 #[derive(Debug)]
 pub struct Deliveries {
-    fresh: mpsc::Receiver<DeliveryBatch>,
+    pub(crate) fresh: mpsc::Receiver<DeliveryBatch>,
     /// Apart from new messages: a reader keeps its place while it waits for them, and what is due
     /// must not wait for that.
-    claimed: mpsc::Receiver<DeliveryBatch>,
+    pub(crate) claimed: mpsc::Receiver<DeliveryBatch>,
 }
 
 /// Settles messages for one member. Clones are the same member.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Consumer {
-    member: Arc<Member>,
+    settling: Arc<dyn Settling>,
+    name: String,
+    deliveries_max: u32,
+}
+
+/// A member, as far as it settles.
+#[async_trait]
+pub(crate) trait Settling: Send + Sync {
+    /// Settles messages, each in one atomic step with its outputs.
+    async fn settle(&self, settlement: &Settlement) -> Result<Settled, BusError>;
+
+    /// Gives back messages that were not started, each with its deliveries, this one included.
+    async fn hand_back(&self, messages: &[(MessageId, u32)]) -> Result<(), BusError>;
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Consumer").field(&self.name).finish()
+    }
 }
 
 impl Subscription {
-    pub(crate) fn new(
-        server: Arc<dyn Server>,
+    /// A member that reads and claims single messages of a server of streams.
+    pub(crate) fn on_streams(
+        server: Arc<dyn Streams>,
         topic: TopicInfo,
         group: &'static str,
         (options, stop): (SubscribeOptions, CancellationToken),
     ) -> Self {
+        let (name, deliveries_max) = (options.consumer.clone(), options.retry.deliveries_max);
         let member = Arc::new(Member::new(server, topic, group, (options, stop)));
+        let settling: Arc<dyn Settling> = Arc::<Member>::clone(&member);
+        let consumer = Consumer::new(settling, name, deliveries_max);
         let (fresh_sender, fresh) = mpsc::channel(PREFETCHED_BATCHES);
         let (claimed_sender, claimed) = mpsc::channel(PREFETCHED_BATCHES);
         let (report, trouble) = watch::channel(None);
         let senders = (fresh_sender, claimed_sender);
-        let driver = Box::pin(drive(Arc::clone(&member), senders, report));
+        let driver = Box::pin(drive(member, senders, report));
         Self {
             deliveries: Deliveries { fresh, claimed },
-            consumer: Consumer { member },
+            consumer,
             trouble,
             driver,
         }
@@ -102,35 +123,37 @@ impl Deliveries {
 }
 
 impl Consumer {
+    pub(crate) fn new(settling: Arc<dyn Settling>, name: String, deliveries_max: u32) -> Self {
+        Self {
+            settling,
+            name,
+            deliveries_max,
+        }
+    }
+
     /// Settles messages; each is settled in one atomic step with its outputs. Repeating a
     /// settlement is harmless, so it is repeated after a failure until it succeeds.
     pub async fn settle(&self, settlement: &Settlement) -> Result<Settled, BusError> {
-        self.member.settle(settlement).await
+        self.settling.settle(settlement).await
     }
 
     /// Gives back messages that were not processed, each with its deliveries: peers take them at
     /// once, and the delivery is not counted as an attempt.
     pub async fn hand_back(&self, messages: &[(MessageId, u32)]) -> Result<(), BusError> {
-        let before: Vec<(MessageId, u32)> = messages
-            .iter()
-            .map(|(id, deliveries)| (*id, deliveries.saturating_sub(1)))
-            .collect();
-        let idle = self.member.options.lease + HANDED_BACK_BEYOND_LEASE;
         reached(CrashPoint::BusHandBackSending);
-        self.member
-            .server
-            .hand_back(&self.member.membership, &before, idle)
+        self.settling
+            .hand_back(messages)
             .await
             .inspect(|()| reached(CrashPoint::BusHandBackSent))
     }
 
     /// The deliveries after which a failing message is given up.
     pub fn deliveries_max(&self) -> u32 {
-        self.member.options.retry.deliveries_max
+        self.deliveries_max
     }
 
     /// The consumer's name, for logs.
     pub fn name(&self) -> &str {
-        &self.member.membership.consumer
+        &self.name
     }
 }

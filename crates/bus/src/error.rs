@@ -16,6 +16,9 @@ pub enum BusError {
     /// The server refused or answered nonsense. Repeating changes nothing.
     #[error(transparent)]
     Refused(LinkError),
+    /// Kafka refused. Repeating changes nothing.
+    #[error("{0}")]
+    Declined(String),
     /// The server's settings allow work to be lost, and nobody said that this is fine.
     #[error("{0}; or pass --allow-eviction to accept the loss")]
     Unsafe(String),

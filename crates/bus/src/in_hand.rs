@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::delivery::Delivery;
 use crate::message_id::MessageId;
+use crate::metrics;
+use crate::server::Membership;
 
 /// The registry of one consumer. Clones are the same registry.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +33,31 @@ struct Held {
 pub(crate) struct InHandGuard {
     number: u64,
     registry: InHand,
+}
+
+/// Messages to be processed together. They are kept from others until the batch is dropped.
+#[derive(Debug)]
+pub struct DeliveryBatch {
+    /// The messages.
+    pub messages: Vec<Delivery>,
+    in_hand: InHandGuard,
+}
+
+impl DeliveryBatch {
+    /// Registers messages as held by a member.
+    pub(crate) fn of(messages: Vec<Delivery>, in_hand: &InHand, member: &Membership) -> Self {
+        metrics::batch(member.topic, member.group, messages.len());
+        let ids = messages.iter().map(|message| message.id).collect();
+        Self {
+            messages,
+            in_hand: in_hand.hold(ids),
+        }
+    }
+
+    /// Ends the renewal for messages that are settled before the others of the batch.
+    pub fn release(&self, ids: &[MessageId]) {
+        self.in_hand.release(ids);
+    }
 }
 
 impl InHand {

@@ -5,22 +5,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use common::topics::TopicInfo;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::consumer::Settling;
 use crate::delivery::Delivery;
 use crate::error::BusError;
-use crate::in_hand::{InHand, InHandGuard};
+use crate::in_hand::{DeliveryBatch, InHand};
 use crate::message_id::MessageId;
 use crate::metrics;
 use crate::options::SubscribeOptions;
-use crate::server::{Membership, Opened, Server};
+use crate::server::{Membership, Opened};
 use crate::settlement::{Settled, Settlement};
+use crate::streams::Streams;
+
+/// What a handed-back message is older than its lease by, so that peers take it at once.
+const HANDED_BACK_BEYOND_LEASE: Duration = Duration::from_millis(1);
 
 /// A member and what it holds.
 pub(crate) struct Member {
-    pub(crate) server: Arc<dyn Server>,
+    pub(crate) server: Arc<dyn Streams>,
     pub(crate) topic: TopicInfo,
     pub(crate) membership: Membership,
     pub(crate) options: SubscribeOptions,
@@ -39,24 +45,9 @@ impl fmt::Debug for Member {
     }
 }
 
-/// Messages to be processed together. Their leases are renewed until the batch is dropped.
-#[derive(Debug)]
-pub struct DeliveryBatch {
-    /// The messages.
-    pub messages: Vec<Delivery>,
-    in_hand: InHandGuard,
-}
-
-impl DeliveryBatch {
-    /// Ends the renewal for messages that are settled before the others of the batch.
-    pub fn release(&self, ids: &[MessageId]) {
-        self.in_hand.release(ids);
-    }
-}
-
 impl Member {
     pub(crate) fn new(
-        server: Arc<dyn Server>,
+        server: Arc<dyn Streams>,
         topic: TopicInfo,
         group: &'static str,
         (options, stop): (SubscribeOptions, CancellationToken),
@@ -78,15 +69,9 @@ impl Member {
         }
     }
 
-    pub(crate) async fn settle(&self, settlement: &Settlement) -> Result<Settled, BusError> {
+    pub(crate) async fn settle_all(&self, settlement: &Settlement) -> Result<Settled, BusError> {
         let settled = self.server.settle(&self.membership, settlement).await?;
-        let Membership { topic, group, .. } = self.membership;
-        metrics::count(metrics::DONE, topic, group, settled.done);
-        metrics::count(metrics::RETRIED, topic, group, settled.retried);
-        metrics::count(metrics::DEAD, topic, group, settled.dead);
-        let outputs = u64::try_from(settlement.outputs.len()).unwrap_or(u64::MAX);
-        let withheld = outputs.saturating_sub(settled.published);
-        metrics::count(metrics::WITHHELD, topic, group, withheld);
+        metrics::settled(&self.membership, settlement, &settled);
         Ok(settled)
     }
 
@@ -107,12 +92,7 @@ impl Member {
 
     /// Registers messages as held and makes them a batch.
     pub(crate) fn batch(&self, messages: Vec<Delivery>) -> DeliveryBatch {
-        metrics::batch(self.membership.topic, self.membership.group, messages.len());
-        let ids = messages.iter().map(|message| message.id).collect();
-        DeliveryBatch {
-            messages,
-            in_hand: self.in_hand.hold(ids),
-        }
+        DeliveryBatch::of(messages, &self.in_hand, &self.membership)
     }
 
     /// A place for the next batch, as soon as the stage can take one; `None` when stopping.
@@ -132,5 +112,21 @@ impl Member {
             () = self.stop.cancelled() => false,
             () = tokio::time::sleep(duration) => true,
         }
+    }
+}
+
+#[async_trait]
+impl Settling for Member {
+    async fn settle(&self, settlement: &Settlement) -> Result<Settled, BusError> {
+        self.settle_all(settlement).await
+    }
+
+    async fn hand_back(&self, messages: &[(MessageId, u32)]) -> Result<(), BusError> {
+        let before: Vec<(MessageId, u32)> = messages
+            .iter()
+            .map(|(id, deliveries)| (*id, deliveries.saturating_sub(1)))
+            .collect();
+        let idle = self.options.lease + HANDED_BACK_BEYOND_LEASE;
+        self.server.hand_back(&self.membership, &before, idle).await
     }
 }

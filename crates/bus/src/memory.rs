@@ -11,18 +11,20 @@ use async_trait::async_trait;
 use common::topics::TopicInfo;
 use common::{Clock, RawFields, UnixMillis};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use self::state::State;
+use crate::consumer::Subscription;
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::once::{ClaimWindow, Once, OnceRule};
+use crate::options::SubscribeOptions;
 use crate::overview::TopicOverview;
-use crate::server::{
-    Claim, Claimed, Encoded, Fresh, Membership, Opened, Pending, PendingQuery, Reader, Risk, Server,
-};
+use crate::server::{Encoded, Membership, Opened, Risk, Server};
 use crate::settlement::{Settled, Settlement};
+use crate::streams::{Claim, Claimed, Fresh, Pending, PendingQuery, Reader, Streams};
 
 /// Streams in memory.
 #[derive(Clone)]
@@ -156,6 +158,41 @@ impl Server for MemoryServer {
         Ok(Opened::Found)
     }
 
+    fn subscribe(
+        self: Arc<Self>,
+        topic: TopicInfo,
+        group: &'static str,
+        options: SubscribeOptions,
+        stop: CancellationToken,
+    ) -> Subscription {
+        Subscription::on_streams(self, topic, group, (options, stop))
+    }
+
+    async fn trim(&self, topic: &TopicInfo) -> Result<u64, BusError> {
+        Ok(self.with(|state, _| state.trim(topic)))
+    }
+
+    async fn overview(&self, topic: &TopicInfo) -> Result<TopicOverview, BusError> {
+        Ok(self.with(|state, now| state.overview(topic, now)))
+    }
+
+    async fn range(
+        &self,
+        stream: &str,
+        from: MessageId,
+        count: usize,
+    ) -> Result<Vec<StoredMessage>, BusError> {
+        Ok(self.with(|state, _| state.range(stream, from, count)))
+    }
+
+    async fn check(&self) -> Result<Vec<Risk>, BusError> {
+        let forgetting = "the bus is in memory: everything is lost when the process stops";
+        Ok(vec![Risk::Forgetting(forgetting.to_owned())])
+    }
+}
+
+#[async_trait]
+impl Streams for MemoryServer {
     fn reader(&self, member: &Membership, wait: Duration) -> Box<dyn Reader> {
         Box::new(MemoryReader {
             server: self.clone(),
@@ -215,27 +252,5 @@ impl Server for MemoryServer {
         idle_min: Duration,
     ) -> Result<u64, BusError> {
         Ok(self.with(|state, now| state.remove_idle_consumers(member, now.minus(idle_min))))
-    }
-
-    async fn trim(&self, topic: &TopicInfo) -> Result<u64, BusError> {
-        Ok(self.with(|state, _| state.trim(topic)))
-    }
-
-    async fn overview(&self, topic: &TopicInfo) -> Result<TopicOverview, BusError> {
-        Ok(self.with(|state, now| state.overview(topic, now)))
-    }
-
-    async fn range(
-        &self,
-        stream: &str,
-        from: MessageId,
-        count: usize,
-    ) -> Result<Vec<StoredMessage>, BusError> {
-        Ok(self.with(|state, _| state.range(stream, from, count)))
-    }
-
-    async fn check(&self) -> Result<Vec<Risk>, BusError> {
-        let forgetting = "the bus is in memory: everything is lost when the process stops";
-        Ok(vec![Risk::Forgetting(forgetting.to_owned())])
     }
 }

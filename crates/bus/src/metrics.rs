@@ -4,6 +4,8 @@ use common::topics::TopicInfo;
 use metrics::{counter, gauge, histogram};
 
 use crate::overview::TopicOverview;
+use crate::server::Membership;
+use crate::settlement::{Settled, Settlement};
 
 /// Messages published; counter; `topic`.
 pub const PUBLISHED: &str = "millrace_bus_published_total";
@@ -41,6 +43,17 @@ pub(crate) fn count(name: &'static str, topic: &'static str, group: &'static str
     if by > 0 {
         counter!(name, "topic" => topic, "group" => group).increment(by);
     }
+}
+
+/// Counts what was settled, and the outputs that were not published.
+pub(crate) fn settled(member: &Membership, settlement: &Settlement, settled: &Settled) {
+    let Membership { topic, group, .. } = *member;
+    count(DONE, topic, group, settled.done);
+    count(RETRIED, topic, group, settled.retried);
+    count(DEAD, topic, group, settled.dead);
+    let outputs = u64::try_from(settlement.outputs.len()).unwrap_or(u64::MAX);
+    let withheld = outputs.saturating_sub(settled.published);
+    count(WITHHELD, topic, group, withheld);
 }
 
 pub(crate) fn published(topic: &'static str, by: usize) {

@@ -9,10 +9,11 @@ use tokio::sync::{mpsc, watch};
 use crate::claims;
 use crate::delivery::Delivery;
 use crate::error::BusError;
-use crate::member::{DeliveryBatch, Member};
+use crate::in_hand::DeliveryBatch;
+use crate::member::Member;
 use crate::message_id::MessageId;
 use crate::metrics;
-use crate::server::{Claim, Pending, PendingQuery, Reader};
+use crate::streams::{Claim, Pending, PendingQuery, Reader};
 
 /// The first and the longest wait after a failed read.
 const WAIT_FIRST: Duration = Duration::from_millis(50);

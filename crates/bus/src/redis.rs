@@ -1,14 +1,15 @@
 //! The bus on Redis Streams. The only place that names stream commands.
 
-mod claims;
+pub(crate) mod claims;
 mod inspect;
 mod late_letters;
 mod operating;
-mod publish_new;
-mod reply;
-mod scripts;
+pub(crate) mod publish_new;
+pub(crate) mod reply;
+pub(crate) mod scripts;
 mod settle;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,19 +17,20 @@ use common::FieldSink;
 use common::keys::{FailuresKey, GroupStateKey, LettersKey};
 use common::topics::TopicInfo;
 use redis_link::{Cmd, Durability, Link, Pipeline, Value, cmd, pipe};
+use tokio_util::sync::CancellationToken;
 
 use self::claims::{ClaimKinds, Texts, kind_of};
+use crate::consumer::Subscription;
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::once::{ClaimWindow, Once};
+use crate::options::SubscribeOptions;
 use crate::overview::TopicOverview;
-use crate::server::{
-    Claim, Claimed, Encoded, Fresh, Membership, Opened, Pending, PendingQuery, RETRYING, Reader,
-    Risk, Server,
-};
+use crate::server::{Encoded, Membership, Opened, Risk, Server};
 use crate::settlement::{Settled, Settlement};
+use crate::streams::{Claim, Claimed, Fresh, Pending, PendingQuery, RETRYING, Reader, Streams};
 
 /// How much longer than its wait a blocking read may take before the connection counts as broken.
 const READ_MARGIN: Duration = Duration::from_secs(2);
@@ -163,6 +165,50 @@ impl Server for RedisServer {
         })
     }
 
+    fn subscribe(
+        self: Arc<Self>,
+        topic: TopicInfo,
+        group: &'static str,
+        options: SubscribeOptions,
+        stop: CancellationToken,
+    ) -> Subscription {
+        Subscription::on_streams(self, topic, group, (options, stop))
+    }
+
+    async fn trim(&self, topic: &TopicInfo) -> Result<u64, BusError> {
+        inspect::trim(&self.link, topic).await
+    }
+
+    async fn overview(&self, topic: &TopicInfo) -> Result<TopicOverview, BusError> {
+        inspect::overview(&self.link, topic).await
+    }
+
+    async fn range(
+        &self,
+        stream: &str,
+        from: MessageId,
+        count: usize,
+    ) -> Result<Vec<StoredMessage>, BusError> {
+        let mut command = cmd("XRANGE");
+        command
+            .arg(stream)
+            .arg(from.to_string())
+            .arg("+")
+            .arg("COUNT")
+            .arg(count);
+        reply::messages(self.link.send(&command).await?)
+    }
+
+    async fn check(&self) -> Result<Vec<Risk>, BusError> {
+        let durability = Durability::of(&self.link).await?;
+        let eviction = durability.eviction_problem().map(Risk::Eviction);
+        let forgetting = durability.persistence_problem().map(Risk::Forgetting);
+        Ok(eviction.into_iter().chain(forgetting).collect())
+    }
+}
+
+#[async_trait]
+impl Streams for RedisServer {
     fn reader(&self, member: &Membership, wait: Duration) -> Box<dyn Reader> {
         Box::new(RedisReader {
             link: reading_link(&self.link, wait),
@@ -263,37 +309,6 @@ impl Server for RedisServer {
                 .run(&scripts::REMOVE_IDLE_CONSUMERS, &command)
                 .await?,
         )
-    }
-
-    async fn trim(&self, topic: &TopicInfo) -> Result<u64, BusError> {
-        inspect::trim(&self.link, topic).await
-    }
-
-    async fn overview(&self, topic: &TopicInfo) -> Result<TopicOverview, BusError> {
-        inspect::overview(&self.link, topic).await
-    }
-
-    async fn range(
-        &self,
-        stream: &str,
-        from: MessageId,
-        count: usize,
-    ) -> Result<Vec<StoredMessage>, BusError> {
-        let mut command = cmd("XRANGE");
-        command
-            .arg(stream)
-            .arg(from.to_string())
-            .arg("+")
-            .arg("COUNT")
-            .arg(count);
-        reply::messages(self.link.send(&command).await?)
-    }
-
-    async fn check(&self) -> Result<Vec<Risk>, BusError> {
-        let durability = Durability::of(&self.link).await?;
-        let eviction = durability.eviction_problem().map(Risk::Eviction);
-        let forgetting = durability.persistence_problem().map(Risk::Forgetting);
-        Ok(eviction.into_iter().chain(forgetting).collect())
     }
 }
 

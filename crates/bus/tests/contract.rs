@@ -1,4 +1,4 @@
-//! The contract of the bus. Every case runs on both back-ends.
+//! The contract of the bus. Every case runs on every back-end.
 
 #[path = "support/notes.rs"]
 mod notes;
@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use bus::Bus;
+use bus::{Bus, KafkaServers};
 use common::{Clock, UnixMillis};
-use testkit::servers::{RedisDatabase, redis_database};
+use redis_link::Link;
+use testkit::servers::{RedisDatabase, kafka_brokers, kafka_prefix, redis_database};
 
 /// Makes tests of the cases of a module, one on each back-end.
-macro_rules! on_both_back_ends {
+macro_rules! on_every_back_end {
     ($($case:ident,)*) => {
         mod memory {
             $(#[tokio::test]
@@ -27,6 +28,14 @@ macro_rules! on_both_back_ends {
             $(#[tokio::test]
             async fn $case() -> anyhow::Result<()> {
                 let Some(bench) = crate::Bench::on_redis()? else { return Ok(()) };
+                super::$case(bench).await
+            })*
+        }
+
+        mod kafka {
+            $(#[tokio::test]
+            async fn $case() -> anyhow::Result<()> {
+                let Some(bench) = crate::Bench::on_kafka()? else { return Ok(()) };
                 super::$case(bench).await
             })*
         }
@@ -69,15 +78,18 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// An empty bus.
 struct Bench {
     bus: Bus,
+    /// What Kafka is told, where it is the back-end.
+    kafka: Option<KafkaServers>,
     /// Emptied when dropped.
-    _database: Option<RedisDatabase>,
+    database: Option<RedisDatabase>,
 }
 
 impl Bench {
     fn in_memory() -> Self {
         Self {
             bus: Bus::in_memory(Arc::new(RealClock)),
-            _database: None,
+            kafka: None,
+            database: None,
         }
     }
 
@@ -87,8 +99,36 @@ impl Bench {
         };
         Ok(Some(Self {
             bus: Bus::on_redis(database.url(), COMMAND_TIMEOUT)?,
-            _database: Some(database),
+            kafka: None,
+            database: Some(database),
         }))
+    }
+
+    /// On Kafka messages are in order within a partition only: a topic has one here.
+    fn on_kafka() -> Result<Option<Self>> {
+        let (Some(brokers), Some(database)) = (kafka_brokers(), redis_database()) else {
+            return Ok(None);
+        };
+        let mut kafka = KafkaServers::at(brokers);
+        kafka.kafka_topic_prefix = kafka_prefix();
+        kafka.kafka_partitions = 1;
+        kafka.kafka_session_timeout_ms = Some(3_000);
+        let claims = Link::open(database.url(), COMMAND_TIMEOUT)?;
+        Ok(Some(Self {
+            bus: Bus::on_kafka(&kafka, claims)?,
+            kafka: Some(kafka),
+            database: Some(database),
+        }))
+    }
+
+    /// The same bus, on which members of a group can share a topic.
+    fn shared(mut self) -> Result<Self> {
+        if let (Some(kafka), Some(database)) = (&mut self.kafka, &self.database) {
+            kafka.kafka_partitions = 8;
+            let claims = Link::open(database.url(), COMMAND_TIMEOUT)?;
+            self.bus = Bus::on_kafka(kafka, claims)?;
+        }
+        Ok(self)
     }
 }
 

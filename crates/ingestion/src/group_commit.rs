@@ -223,7 +223,10 @@ fn problem_of(error: &BusError) -> Problem {
             let detail = "the event store does not answer; send the same request again";
             Problem::unavailable("store_unavailable", detail, RETRY_AFTER_SECONDS)
         }
-        BusError::GroupGone(_) | BusError::Refused(_) | BusError::Unsafe(_) => {
+        BusError::GroupGone(_)
+        | BusError::Refused(_)
+        | BusError::Declined(_)
+        | BusError::Unsafe(_) => {
             let detail = "the event store refused the events; send the same request again later";
             Problem::unavailable("store_refused", detail, RETRY_AFTER_SECONDS)
         }

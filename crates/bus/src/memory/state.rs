@@ -11,7 +11,8 @@ use common::{RawFields, UnixMillis};
 use crate::delivery::StoredMessage;
 use crate::message_id::MessageId;
 use crate::once::{Once, OnceRule};
-use crate::server::{Claim, Claimed, Membership};
+use crate::server::Membership;
+use crate::streams::{Claim, Claimed};
 
 #[derive(Debug, Default)]
 pub(super) struct State {

@@ -9,13 +9,13 @@ use crate::once::{Once, OnceRule};
 
 /// What the claims of one call have in common, said once.
 #[derive(Debug, Default)]
-pub(super) struct ClaimKinds(Vec<Kind>);
+pub(crate) struct ClaimKinds(Vec<Kind>);
 
 /// Claimant, window in milliseconds, and rule.
-pub(super) type Kind = (&'static str, u64, OnceRule);
+pub(crate) type Kind = (&'static str, u64, OnceRule);
 
 impl ClaimKinds {
-    pub(super) fn of(claims: impl Iterator<Item = Kind>) -> Self {
+    pub(crate) fn of(claims: impl Iterator<Item = Kind>) -> Self {
         let mut kinds: Vec<Kind> = Vec::new();
         for kind in claims {
             if !kinds.contains(&kind) {
@@ -25,7 +25,7 @@ impl ClaimKinds {
         Self(kinds)
     }
 
-    pub(super) fn write(&self, command: &mut Cmd) {
+    pub(crate) fn write(&self, command: &mut Cmd) {
         command.arg(self.0.len());
         for &(claimant, window_ms, rule) in &self.0 {
             let first_window = ClaimsKey {
@@ -38,7 +38,7 @@ impl ClaimKinds {
     }
 
     /// Writes which kind a claim is, and what it claims; 0 for no claim.
-    pub(super) fn write_claim(&self, command: &mut Cmd, claim: Option<&Once>) {
+    pub(crate) fn write_claim(&self, command: &mut Cmd, claim: Option<&Once>) {
         let number = claim.map_or(0, |claim| {
             let kind = kind_of(claim);
             1 + self.0.iter().take_while(|known| **known != kind).count()
@@ -48,7 +48,7 @@ impl ClaimKinds {
     }
 }
 
-pub(super) fn kind_of(claim: &Once) -> Kind {
+pub(crate) fn kind_of(claim: &Once) -> Kind {
     (claim.claimant, millis(claim.window).max(1), claim.rule)
 }
 

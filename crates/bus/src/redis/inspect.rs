@@ -11,7 +11,7 @@ use super::{letters_key, reply, scripts, state_key};
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::overview::{Count, GroupOverview, TopicOverview};
-use crate::server::RETRYING;
+use crate::streams::RETRYING;
 
 /// Entries that are counted one by one when Redis does not know the lag.
 const COUNTED_MAX: u64 = 1_000;

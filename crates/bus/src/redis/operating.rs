@@ -13,7 +13,7 @@ use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::message_id::MessageId;
 use crate::operating::{Operating, PendingMessage};
-use crate::server::RETRYING;
+use crate::streams::RETRYING;
 
 #[async_trait]
 impl Operating for RedisServer {

@@ -16,13 +16,55 @@ use crate::once::ClaimWindow;
 use crate::server::Encoded;
 
 /// What is known before anything is done.
-struct Claims {
+pub(crate) struct Claims {
     /// The hash in which to claim now.
     key: String,
     /// Milliseconds since 1970.
     expires_at: String,
     /// By the number of its message.
     taken: Vec<bool>,
+}
+
+impl Claims {
+    /// The numbers of those of the names that nobody has claimed, the first of each.
+    pub(crate) fn unclaimed(&self, names: &[String]) -> Vec<usize> {
+        let mut seen = HashSet::new();
+        (0..)
+            .zip(names)
+            .zip(&self.taken)
+            .filter(|((_, name), taken)| !**taken && seen.insert(*name))
+            .map(|((number, _), _)| number)
+            .collect()
+    }
+
+    /// Claims names; gives of each whether nobody had claimed it since the look-up.
+    pub(crate) async fn claim(
+        &self,
+        link: &Link,
+        names: &[&String],
+        claimant: &str,
+    ) -> Result<Vec<bool>, BusError> {
+        let mut pipeline = pipe();
+        for name in names {
+            pipeline
+                .cmd("HSETNX")
+                .arg(&self.key)
+                .arg(name)
+                .arg(claimant);
+        }
+        pipeline
+            .cmd("PEXPIREAT")
+            .arg(&self.key)
+            .arg(&self.expires_at);
+        let mut replies = link.send_all(&pipeline).await?.into_iter();
+        let mut first = Vec::with_capacity(names.len());
+        for _ in names {
+            let reply = replies.next().transpose()?.unwrap_or_default();
+            first.push(reply::number(reply)? == 1);
+        }
+        replies.try_for_each(|reply| reply.map(drop))?;
+        Ok(first)
+    }
 }
 
 /// `None` for a message whose name was claimed, also by an earlier message of the call.
@@ -105,7 +147,8 @@ async fn give_up_vain_claims<'a>(
     Ok(())
 }
 
-async fn look_up(
+/// Which names are claimed. The topic is asked for, too, where it is a stream of the same server.
+pub(crate) async fn look_up(
     link: &Link,
     topic: &str,
     names: &[String],

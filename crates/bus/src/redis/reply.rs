@@ -8,9 +8,9 @@ use redis_link::{LinkError, Value};
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::message_id::MessageId;
-use crate::server::{Claimed, Pending};
+use crate::streams::{Claimed, Pending};
 
-pub(super) fn unexpected(command: &'static str, reply: &[Value]) -> BusError {
+pub(crate) fn unexpected(command: &'static str, reply: &[Value]) -> BusError {
     let detail = format!("{} values", reply.len());
     BusError::Refused(LinkError::Unexpected { command, detail })
 }
@@ -24,7 +24,7 @@ fn wrong(expected: &'static str, reply: &Value) -> BusError {
     })
 }
 
-pub(super) fn array(reply: Value) -> Result<Vec<Value>, BusError> {
+pub(crate) fn array(reply: Value) -> Result<Vec<Value>, BusError> {
     match reply {
         Value::Array(values) => Ok(values),
         Value::Nil => Ok(Vec::new()),
@@ -32,7 +32,7 @@ pub(super) fn array(reply: Value) -> Result<Vec<Value>, BusError> {
     }
 }
 
-pub(super) fn text(reply: Value) -> Result<String, BusError> {
+pub(crate) fn text(reply: Value) -> Result<String, BusError> {
     match reply {
         Value::BulkString(bytes) => String::from_utf8(bytes)
             .map_err(|error| wrong("a text", &Value::BulkString(error.into_bytes()))),

@@ -8,7 +8,7 @@ macro_rules! scripts {
     ($($(#[$doc:meta])* $name:ident = $($part:literal),+;)*) => {
         $(
             $(#[$doc])*
-            pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+            pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
                 let source = concat!(include_str!("lua/prelude.lua"), $(include_str!($part)),+);
                 Script::new(stringify!($name), source)
             });
@@ -21,6 +21,10 @@ scripts! {
     OPEN_GROUP = "lua/open_group.lua";
     /// Claims and appends.
     PUBLISH_ONCE = "lua/claims.lua", "lua/publish_once.lua";
+    /// Claims for what is published elsewhere.
+    CLAIM_FOR = "lua/claims.lua", "lua/claim_for.lua";
+    /// Says what became of what was claimed for.
+    RESOLVE_CLAIMS = "lua/claims.lua", "lua/resolve_claims.lua";
     /// Says which names nobody has claimed.
     UNCLAIMED = "lua/unclaimed.lua";
     /// Acknowledges.

@@ -11,8 +11,9 @@ use super::{failures_key, letters_key, push_ids, reply, scripts, state_key};
 use crate::dead_letter::RETENTION;
 use crate::error::BusError;
 use crate::message_id::MessageId;
-use crate::server::{Membership, RETRYING};
+use crate::server::Membership;
 use crate::settlement::{Output, Settled, Settlement, Verdict};
+use crate::streams::RETRYING;
 
 /// The most messages in one call: Lua cannot unpack much more than 7,000 values.
 const CHUNK: usize = 500;

@@ -12,7 +12,7 @@ use crate::Bench;
 use crate::notes::{Note, Notes, READERS, notes};
 use crate::readers::{Reader, SOON, assert_conserved, dead, failed, group, options, short_lease};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_message_that_is_given_up_becomes_a_dead_letter_with_its_provenance,
     a_dead_letter_knows_its_first_and_its_last_failure,
     giving_up_twice_leaves_one_dead_letter,

@@ -10,7 +10,7 @@ use crate::Bench;
 use crate::notes::{Note, Notes, notes};
 use crate::readers::{Held, Reader, assert_balanced, dead, failed, options};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_message_that_was_never_redriven_is_known_by_its_own_id,
     a_redriven_message_keeps_its_first_id_however_often_it_comes_back,
     a_field_of_that_name_that_the_bus_did_not_write_is_the_messages_own,

@@ -9,7 +9,7 @@ use crate::Bench;
 use crate::notes::{Notes, notes};
 use crate::readers::{LONG, Reader, SHORT, done, group_when, number_of, options, short_lease};
 
-on_both_back_ends! {
+on_every_back_end! {
     messages_of_a_dead_member_are_taken_over_after_the_lease,
     a_batch_that_nobody_settles_comes_back_to_its_own_member,
     work_that_takes_longer_than_the_lease_keeps_its_messages,
@@ -26,7 +26,8 @@ async fn messages_of_a_dead_member_are_taken_over_after_the_lease(bench: Bench) 
 
     let mut heir = Reader::join::<Notes>(&bench.bus, short_lease());
     let inherited = heir.take(3).await?;
-    assert!(before.elapsed() >= SHORT);
+    // Kafka is told when a member's connection is closed, and waits for silent ones only.
+    assert!(before.elapsed() >= SHORT || bench.kafka.is_some());
     assert_eq!(inherited.ids(), held.ids());
     assert!(inherited.messages().all(|m| m.deliveries == 2 && m.repeat));
 

@@ -11,7 +11,7 @@ use crate::Bench;
 use crate::notes::{Notes, notes};
 use crate::readers::{LONG, SOON};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_claim_is_granted_once_within_its_window,
     a_claim_is_granted_again_after_its_window,
     a_claimant_is_refused_until_another_has_claimed,
@@ -81,8 +81,8 @@ async fn a_claimant_is_refused_until_another_has_claimed(bench: Bench) -> Result
     for (claimant, granted) in [
         ("red", true),
         ("red", false),
-        ("blue", true),
-        ("blue", false),
+        ("red and blue", true),
+        ("red and blue", false),
         ("red", true),
     ] {
         let once = against_others(claimant, LONG);

@@ -11,7 +11,7 @@ use crate::Bench;
 use crate::notes::{Notes, READERS, notes};
 use crate::readers::{LONG, Reader, SOON, done, failed, group, options};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_pending_message_says_who_holds_it_or_why_it_waits,
     pending_messages_come_in_pages,
     a_group_has_settled_everything_up_to_its_first_open_message,

@@ -9,7 +9,7 @@ use crate::Bench;
 use crate::notes::{Note, Notes, notes};
 use crate::readers::{LONG, Reader, done, options};
 
-on_both_back_ends! {
+on_every_back_end! {
     outputs_of_an_open_message_are_published_and_repeats_publish_nothing,
     a_message_that_somebody_else_finished_publishes_nothing,
     a_claimed_output_is_published_once_for_all_causes,
@@ -135,7 +135,7 @@ async fn an_output_against_others_is_published_when_the_claimant_changes(
     bench.bus.publish::<Notes>(&notes(0..4)).await?;
     let mut reader = Reader::join::<Notes>(&bench.bus, options());
     let held = reader.take(4).await?;
-    let claimants = ["red", "red", "blue", "red"];
+    let claimants = ["red", "red", "red and blue", "red"];
     let outputs = held.ids().into_iter().zip(claimants).zip(0..);
     let outputs = outputs.map(|((id, claimant), number)| {
         output(id, number, Some(once(claimant, OnceRule::OtherClaimant)))

@@ -11,7 +11,7 @@ use crate::Bench;
 use crate::notes::{Notes, notes};
 use crate::readers::{LONG, SOON};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_new_name_is_published_and_a_known_one_is_not,
     the_first_of_the_same_name_in_a_call_is_published,
     more_messages_than_one_call_takes_are_each_told_apart,

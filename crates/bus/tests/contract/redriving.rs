@@ -8,7 +8,7 @@ use crate::Bench;
 use crate::notes::{Note, Notes, READERS, notes};
 use crate::readers::{Reader, assert_balanced, dead, failed, options};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_redriven_letter_is_the_same_message_again_and_no_letter_any_more,
     a_letter_is_redriven_once,
     a_redriven_message_that_is_given_up_again_is_a_letter_again,

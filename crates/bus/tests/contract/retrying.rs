@@ -10,7 +10,7 @@ use crate::Bench;
 use crate::notes::{Notes, notes};
 use crate::readers::{Reader, assert_conserved, done, failed, group, group_when, options};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_failed_message_comes_back_after_its_back_off_which_doubles,
     a_failed_message_may_come_back_to_another_member,
     messages_that_wait_for_their_retry_are_counted_as_such,
@@ -70,7 +70,7 @@ async fn a_failed_message_may_come_back_to_another_member(bench: Bench) -> Resul
 
 async fn messages_that_wait_for_their_retry_are_counted_as_such(bench: Bench) -> Result<()> {
     bench.bus.publish::<Notes>(&notes(0..3)).await?;
-    let mut reader = Reader::join::<Notes>(&bench.bus, retry_after(BACK_OFF));
+    let mut reader = Reader::join::<Notes>(&bench.bus, retry_after(BACK_OFF * 10));
     let held = reader.take(3).await?;
     let two = held.ids().into_iter().take(2);
     reader.consumer.settle(&failed(two)).await?;

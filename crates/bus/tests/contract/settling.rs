@@ -8,7 +8,7 @@ use crate::Bench;
 use crate::notes::{Notes, notes};
 use crate::readers::{Reader, assert_conserved, done, failed, group, options, short_lease};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_finished_message_is_never_delivered_again,
     settling_twice_counts_once,
     a_message_finished_by_whoever_does_not_hold_it_counts_once,
@@ -56,8 +56,10 @@ async fn a_message_finished_by_whoever_does_not_hold_it_counts_once(bench: Bench
     let mut holder = Reader::join::<Notes>(&bench.bus, options());
     let held = holder.take(1).await?;
     let other = Reader::join::<Notes>(&bench.bus, options());
-    assert_eq!(other.consumer.settle(&done(held.ids())).await?.done, 1);
-    assert_eq!(holder.consumer.settle(&done(held.ids())).await?.done, 0);
+    // Where partitions belong to members, nobody else can settle what is in them.
+    let by_other = other.consumer.settle(&done(held.ids())).await?.done;
+    let by_holder = holder.consumer.settle(&done(held.ids())).await?.done;
+    assert_eq!(by_other + by_holder, 1);
     assert_eq!(
         holder.consumer.settle(&failed(held.ids())).await?.retried,
         0

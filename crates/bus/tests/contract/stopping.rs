@@ -11,7 +11,7 @@ use crate::Bench;
 use crate::notes::{Notes, notes};
 use crate::readers::{Reader, SHORT, SOON, done, group_when, options, short_lease};
 
-on_both_back_ends! {
+on_every_back_end! {
     a_stopped_subscription_ends,
     a_batch_that_was_read_before_the_stop_still_comes_out,
     the_driver_keeps_what_is_in_hand_until_it_is_dropped,

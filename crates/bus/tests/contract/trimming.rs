@@ -9,7 +9,7 @@ use crate::Bench;
 use crate::notes::{Note, READERS, ShortNotes, notes};
 use crate::readers::{LONG, Reader, done, failed, group, options};
 
-on_both_back_ends! {
+on_every_back_end! {
     trimming_never_passes_unfinished_work_and_keeps_what_is_retained,
     a_waiting_retry_is_not_trimmed,
     nothing_is_trimmed_while_a_declared_group_is_missing,

@@ -130,8 +130,7 @@ fn unpacked(element: &[u8]) -> Option<Vec<u8>> {
     if bytes > UNPACKED_BYTES_MAX {
         return None;
     }
-    let array = zstd::bulk::decompress(parts.next()?, bytes).ok()?;
-    (array.len() == bytes).then_some(array)
+    zstd::bulk::decompress(parts.next()?, bytes).ok()
 }
 
 fn lossless(bytes: &[u8]) -> String {

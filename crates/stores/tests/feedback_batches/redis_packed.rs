@@ -1,9 +1,13 @@
 //! Items that are large are packed.
 
 use anyhow::Result;
-use stores::FeedbackItem;
+use stores::{FeedbackBatches as _, FeedbackItem, RedisBatchOptions};
+use testkit::servers::redis_database;
 
-use crate::{ANY, Bench, DueWhen, ITEMS_MAX, LONG, NEVER, agent, ids, item, items, numbers};
+use crate::{
+    ANY, Bench, DueWhen, ITEMS_MAX, LONG, NEVER, OPTIONS, agent, batches_at, ids, item, items,
+    lease, numbers,
+};
 
 /// An item with so many bytes of a text that does not compress away.
 fn large(number: usize, bytes: usize) -> FeedbackItem {
@@ -124,5 +128,32 @@ async fn a_call_that_is_more_than_one_command_can_carry_arrives_whole() -> Resul
             .await?;
         assert_eq!(ids(&taken), numbers((name..2_600).step_by(13)));
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn more_elements_than_a_script_can_hold_at_once_arrive_whole() -> Result<()> {
+    let Some(database) = redis_database() else {
+        return Ok(());
+    };
+    let options = RedisBatchOptions {
+        plain_bytes_max: usize::MAX,
+        ..OPTIONS
+    };
+    let batches = batches_at(database.url(), options)?;
+    let mut all = items("a", 0..9_000);
+    all.extend((0..9_000).map(|number| item(&format!("b{number}"), number)));
+    let added = batches.add(&all).await?;
+    assert_eq!(added.refused, []);
+    assert_eq!(added.waiting.len(), 9_001);
+    assert_eq!(added.waiting[0], (agent("a"), 9_000));
+    let overview = batches.overview(0).await?;
+    assert_eq!(
+        (overview.total_batches, overview.total_items),
+        (9_001, 18_000)
+    );
+    let taken = batches.take(&agent("a"), &lease(LONG, ITEMS_MAX)).await?;
+    let taken = taken.expect("a batch");
+    assert_eq!(ids(&taken), numbers(0..9_000));
     Ok(())
 }

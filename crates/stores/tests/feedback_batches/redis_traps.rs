@@ -9,6 +9,7 @@ use crate::{
     ANY, Bench, ITEMS_MAX, LONG, NEVER, OPTIONS, agent, batches_at, ids, item, items, lease, urgent,
 };
 
+const FORGET: &str = include_str!("../../src/feedback/redis/lua/forget.lua");
 const OBJECT: &str = r#"{"feedbackId":"by hand","agentId":"a","kind":"reaction","roomId":"r","messageId":"m","userId":"u","reaction":"like","createdAt":"2026-11-20T12:00:00+01:00"}"#;
 
 #[tokio::test]
@@ -155,6 +156,25 @@ async fn what_other_programs_push_is_flushed_too() -> Result<()> {
 }
 
 #[tokio::test]
+async fn however_much_other_programs_push_it_is_taken_in_parts() -> Result<()> {
+    let Some(bench) = Bench::on_redis()? else {
+        return Ok(());
+    };
+    bench.cli(&["LPUSH", "feedback:batch:a", OBJECT, OBJECT, OBJECT])?;
+    bench.add(&[item("a", 1)]).await?;
+    bench.cli(&["LPUSH", "feedback:batch:a", OBJECT, OBJECT])?;
+    for (expected, left) in [(4, 2), (2, 0)] {
+        let taken = bench.take(&agent("a"), LONG, 4).await?;
+        assert_eq!(ids(&taken).len(), expected);
+        let flushed = &bench.batches.of_agent(&agent("a")).await?[0];
+        assert_eq!(usize::try_from(flushed.items)?, expected);
+        assert!(bench.batches.finish(&taken).await?);
+        assert_eq!(bench.batches.overview(0).await?.total_items, left);
+    }
+    bench.assert_empty().await
+}
+
+#[tokio::test]
 async fn garbage_comes_out_as_it_is_and_keeps_nothing_back() -> Result<()> {
     let Some(bench) = Bench::on_redis()? else {
         return Ok(());
@@ -256,6 +276,31 @@ async fn entries_of_batches_that_are_gone_are_removed() -> Result<()> {
     assert_eq!((ids(&next), next.attempts), (vec!["7"], 1));
     assert!(bench.batches.finish(&next).await?);
     bench.assert_empty().await
+}
+
+/// Between the look and the removal somebody may have added again.
+#[tokio::test]
+async fn the_entry_of_a_batch_that_came_back_is_kept() -> Result<()> {
+    let Some(bench) = Bench::on_redis()? else {
+        return Ok(());
+    };
+    bench.add(&[urgent("a", 1)]).await?;
+    let keys = [
+        "feedback:batches:index",
+        "feedback:batches:urgent",
+        "feedback:batches:requested",
+        "feedback:batch:a",
+        "feedback:batch:a:meta",
+    ];
+    let mut command = vec!["EVAL", FORGET, "5"];
+    command.extend(keys);
+    command.push("a");
+    bench.cli(&command)?;
+    assert_eq!(bench.batches.due(&ANY, 10).await?, [agent("a")]);
+    let batch = &bench.batches.of_agent(&agent("a")).await?[0];
+    assert!(batch.urgent && batch.items == 1);
+    assert_eq!(bench.cli(&["EXISTS", "feedback:batch:a:meta"])?, "1");
+    Ok(())
 }
 
 #[tokio::test]

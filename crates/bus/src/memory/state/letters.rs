@@ -11,7 +11,7 @@ use crate::first_id;
 use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::operating::PendingMessage;
-use crate::server::RETRYING;
+use crate::streams::RETRYING;
 
 impl State {
     pub(crate) fn letters(&mut self, topic: &str) -> &mut Letters {

@@ -6,8 +6,9 @@ use common::{Message, RawFields, UnixMillis};
 
 use super::{Held, State};
 use crate::message_id::MessageId;
-use crate::server::{Membership, RETRYING};
+use crate::server::Membership;
 use crate::settlement::{Settled, Settlement, Verdict};
+use crate::streams::RETRYING;
 
 impl State {
     pub(crate) fn settle(

@@ -9,7 +9,8 @@ use super::{Group, State, Stream};
 use crate::delivery::StoredMessage;
 use crate::message_id::MessageId;
 use crate::overview::{Count, GroupOverview, TopicOverview};
-use crate::server::{Membership, Pending, PendingQuery, RETRYING};
+use crate::server::Membership;
+use crate::streams::{Pending, PendingQuery, RETRYING};
 
 impl Group {
     /// The highest id below which all is settled.

@@ -56,7 +56,8 @@ pub(super) async fn add(
     Ok(outcomes.added)
 }
 
-/// Cuts the elements of an agent into what one call can carry.
+/// Cuts the elements of an agent into what one call can carry. Two of them never fit into the same
+/// call, so an agent is in it once.
 fn portions(agent: &AgentId, is_urgent: bool, elements: Vec<Encoded>) -> Vec<Portion<'_>> {
     let mut portions: Vec<Portion<'_>> = Vec::new();
     let mut bytes = 0;
@@ -79,7 +80,7 @@ fn portions(agent: &AgentId, is_urgent: bool, elements: Vec<Encoded>) -> Vec<Por
     portions
 }
 
-/// What goes to the server together. An agent is in it once.
+/// What goes to the server together.
 #[derive(Default)]
 struct Call<'a> {
     portions: Vec<Portion<'a>>,
@@ -102,12 +103,9 @@ impl Portion<'_> {
 
 impl<'a> Call<'a> {
     fn has_room_for(&self, portion: &Portion<'_>) -> bool {
-        let last = self.portions.last();
-        last.is_none_or(|last| {
-            last.agent != portion.agent
-                && self.elements + portion.elements.len() <= ELEMENTS_MAX
-                && self.bytes + portion.bytes() <= BYTES_MAX
-        })
+        self.portions.is_empty()
+            || (self.elements + portion.elements.len() <= ELEMENTS_MAX
+                && self.bytes + portion.bytes() <= BYTES_MAX)
     }
 
     fn push(&mut self, portion: Portion<'a>) {
@@ -126,16 +124,31 @@ impl<'a> Call<'a> {
                 .arg(keys::batch(portion.agent))
                 .arg(keys::meta(portion.agent));
         }
+        command.arg(self.numbers());
         for portion in &self.portions {
-            command.arg(portion.agent.as_str()).arg(portion.items());
-            command
-                .arg(u8::from(portion.is_urgent))
-                .arg(portion.elements.len());
+            command.arg(portion.agent.as_str());
             for element in &portion.elements {
                 command.arg(element.bytes.as_slice());
             }
         }
         command
+    }
+
+    /// A `MessagePack` array: of each portion its items, whether it is urgent, and its elements.
+    fn numbers(&self) -> Vec<u8> {
+        const ARRAY_32: u8 = 0xdd;
+        const UINT_32: u8 = 0xce;
+        let length = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes();
+        let mut packed = vec![ARRAY_32];
+        packed.extend(length(3 * self.portions.len()));
+        for portion in &self.portions {
+            let is_urgent = usize::from(portion.is_urgent);
+            for number in [portion.items(), is_urgent, portion.elements.len()] {
+                packed.push(UINT_32);
+                packed.extend(length(number));
+            }
+        }
+        packed
     }
 
     async fn send(

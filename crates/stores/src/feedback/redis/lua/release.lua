@@ -5,7 +5,7 @@
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[2] then
   return 0
 end
-write_also_when_full(KEYS[2])
+-- First what needs no memory: a full server lets the rest pass then.
 redis.call('HDEL', KEYS[1], 'token')
 redis.call('ZADD', KEYS[2], now_ms() + tonumber(ARGV[3]), ARGV[1])
 return 1
