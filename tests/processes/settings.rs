@@ -26,6 +26,7 @@ fn every_worker_says_in_one_line_which_setting_is_bad_and_what_is_allowed() -> R
             ("REDIS_HOST", "two words", "names"),
             ("REDIS_HOST", "::1", "in brackets"),
             ("REDIS_TIMEOUT_MS", "0", "1..="),
+            ("MILLRACE_BUS", "nats", "redis, kafka"),
             ("LOG_FORMAT", "xml", "text, json"),
             ("LOG", "bus=nonsense", "info"),
             ("DATABASE_URL", "mysql://x", "postgres://"),
@@ -38,6 +39,15 @@ fn every_worker_says_in_one_line_which_setting_is_bad_and_what_is_allowed() -> R
             assert!(line.contains(variable), "{variable}={value}: {line}");
             assert!(line.contains(allowed), "{variable}={value}: {line}");
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn kafka_is_not_chosen_without_brokers() -> Result<()> {
+    for worker in WORKERS {
+        let line = refusal(worker, &[], &[("MILLRACE_BUS", "kafka")])?;
+        assert!(line.contains("KAFKA_BROKERS"), "{line}");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The handle that everybody uses.
 
 mod operating;
+mod places;
 
 use std::fmt;
 use std::sync::Arc;
@@ -137,17 +138,7 @@ impl Bus {
         messages: &[RawFields],
         claims: &[Once],
     ) -> Result<Vec<Option<MessageId>>, BusError> {
-        let mut ids = Vec::with_capacity(messages.len());
-        for (chunk, claims) in messages
-            .chunks(PUBLISH_CHUNK)
-            .zip(claims.chunks(PUBLISH_CHUNK))
-        {
-            ids.extend(
-                self.server
-                    .publish_once(topic.name, &EncodedFields(chunk), claims)
-                    .await?,
-            );
-        }
+        let ids = publish_fields_once(&*self.server, topic.name, messages, claims).await?;
         metrics::published(topic.name, ids.iter().flatten().count());
         Ok(ids)
     }
@@ -200,6 +191,22 @@ impl Bus {
     pub async fn check(&self) -> Result<Vec<Risk>, BusError> {
         self.server.check().await
     }
+}
+
+/// [`Bus::publish_fields_once`] on a server.
+pub(crate) async fn publish_fields_once(
+    server: &dyn Server,
+    topic: &str,
+    messages: &[RawFields],
+    claims: &[Once],
+) -> Result<Vec<Option<MessageId>>, BusError> {
+    let mut ids = Vec::with_capacity(messages.len());
+    let chunks = messages.chunks(PUBLISH_CHUNK);
+    for (chunk, claims) in chunks.zip(claims.chunks(PUBLISH_CHUNK)) {
+        let messages = EncodedFields(chunk);
+        ids.extend(server.publish_once(topic, &messages, claims).await?);
+    }
+    Ok(ids)
 }
 
 struct Messages<'a, M>(&'a [M]);

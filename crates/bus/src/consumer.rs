@@ -15,6 +15,7 @@ use crate::in_hand::DeliveryBatch;
 use crate::member::Member;
 use crate::message_id::MessageId;
 use crate::options::SubscribeOptions;
+use crate::routed::FirstIds;
 use crate::settlement::{Settled, Settlement};
 use crate::streams::Streams;
 use crate::{claims, housekeeping, reading};
@@ -48,6 +49,18 @@ pub struct Deliveries {
     /// Apart from new messages: a reader keeps its place while it waits for them, and what is due
     /// must not wait for that.
     pub(crate) claimed: mpsc::Receiver<DeliveryBatch>,
+    /// Where it goes on when these have ended.
+    pub(crate) stations: Option<Stations>,
+}
+
+/// The deliveries of one server after another, of a topic that is moved.
+#[derive(Debug)]
+pub(crate) struct Stations {
+    pub(crate) next: mpsc::Receiver<Deliveries>,
+    /// Notes the first ids of what is delivered.
+    pub(crate) first_ids: FirstIds,
+    /// There is no other server after this one when it is cancelled.
+    pub(crate) stop: CancellationToken,
 }
 
 /// Settles messages for one member. Clones are the same member.
@@ -92,7 +105,7 @@ impl Subscription {
         let senders = (fresh_sender, claimed_sender);
         let driver = Box::pin(drive(member, senders, report));
         Self {
-            deliveries: Deliveries { fresh, claimed },
+            deliveries: Deliveries::of(fresh, claimed),
             consumer,
             trouble,
             driver,
@@ -112,12 +125,52 @@ async fn drive(
 }
 
 impl Deliveries {
+    pub(crate) fn of(
+        fresh: mpsc::Receiver<DeliveryBatch>,
+        claimed: mpsc::Receiver<DeliveryBatch>,
+    ) -> Self {
+        Self {
+            fresh,
+            claimed,
+            stations: None,
+        }
+    }
+
+    /// Those of one server after another.
+    pub(crate) fn of_stations(stations: Stations) -> Self {
+        let (_, nothing) = mpsc::channel(1);
+        let (_, nothing_claimed) = mpsc::channel(1);
+        Self {
+            stations: Some(stations),
+            ..Self::of(nothing, nothing_claimed)
+        }
+    }
+
     /// The next batch, or `None` when the subscription was stopped and nothing is left.
     pub async fn next(&mut self) -> Option<DeliveryBatch> {
-        tokio::select! {
-            Some(batch) = self.fresh.recv() => Some(batch),
-            Some(batch) = self.claimed.recv() => Some(batch),
-            else => None,
+        loop {
+            let batch = tokio::select! {
+                Some(batch) = self.fresh.recv() => Some(batch),
+                Some(batch) = self.claimed.recv() => Some(batch),
+                else => None,
+            };
+            let Some(stations) = &mut self.stations else {
+                return batch;
+            };
+            if let Some(batch) = &batch {
+                let delivered = batch.messages.iter();
+                delivered
+                    .for_each(|message| stations.first_ids.learn(message.id, message.first_id));
+            }
+            if batch.is_some() {
+                return batch;
+            }
+            let next = tokio::select! {
+                biased;
+                next = stations.next.recv() => next?,
+                () = stations.stop.cancelled() => return None,
+            };
+            (self.fresh, self.claimed) = (next.fresh, next.claimed);
         }
     }
 }

@@ -16,6 +16,9 @@ pub enum BusError {
     /// The server refused or answered nonsense. Repeating changes nothing.
     #[error(transparent)]
     Refused(LinkError),
+    /// The topic went to another server, and what was asked for is not possible on this one.
+    #[error("{0}")]
+    Moved(String),
     /// Kafka refused. Repeating changes nothing.
     #[error("{0}")]
     Declined(String),

@@ -39,6 +39,7 @@ pub use self::settings::{InvalidKafka, KafkaServers};
 use crate::consumer::Subscription;
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
+use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
 use crate::once::{ClaimWindow, Once};
 use crate::options::SubscribeOptions;
@@ -92,6 +93,18 @@ impl Server for KafkaServer {
         claims: (&[String], ClaimWindow),
     ) -> Result<Vec<Option<MessageId>>, BusError> {
         claims::publish_new(&self.core, topic, &records(topic, messages), claims).await
+    }
+
+    async fn give_up_late(
+        &self,
+        topic: &TopicInfo,
+        _letters: &[LateLetter],
+    ) -> Result<u64, BusError> {
+        let why = format!(
+            "late letters of {} cannot be written to Kafka yet",
+            topic.name
+        );
+        Err(BusError::Declined(why))
     }
 
     async fn open_group(&self, topic: &str, group: &str) -> Result<Opened, BusError> {

@@ -1,6 +1,7 @@
 //! The bus within one process: a small truth for tests and experiments, held to the same contract.
 
 mod operating;
+mod receiving;
 mod state;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
+use crate::moves::Receiving;
 use crate::once::{ClaimWindow, Once, OnceRule};
 use crate::options::SubscribeOptions;
 use crate::overview::TopicOverview;
@@ -143,6 +145,10 @@ impl Server for MemoryServer {
         };
         let claims: Vec<Once> = names.iter().map(claim).collect();
         self.publish_once(topic, messages, &claims).await
+    }
+
+    fn receiving(self: Arc<Self>) -> Option<Arc<dyn Receiving>> {
+        Some(self)
     }
 
     async fn give_up_late(

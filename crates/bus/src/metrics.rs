@@ -36,6 +36,9 @@ pub const GROUP_RECREATED: &str = "millrace_bus_group_recreated_total";
 pub const BACKLOG: &str = "millrace_bus_backlog_messages";
 /// Age of the first undelivered message; gauge, seconds. Alert when it keeps rising.
 pub const OLDEST_UNDELIVERED: &str = "millrace_bus_oldest_undelivered_seconds";
+/// Processes that found messages of a topic on Redis although it lives on Kafka; counter; `topic`.
+/// Alert on any: nobody reads them.
+pub const LEFT_BEHIND: &str = "millrace_bus_left_behind_total";
 /// Messages in a delivered batch; histogram.
 pub const BATCH: &str = "millrace_bus_batch_messages";
 
@@ -58,6 +61,10 @@ pub(crate) fn settled(member: &Membership, settlement: &Settlement, settled: &Se
 
 pub(crate) fn published(topic: &'static str, by: usize) {
     counter!(PUBLISHED, "topic" => topic).increment(u64::try_from(by).unwrap_or(u64::MAX));
+}
+
+pub(crate) fn left_behind(topic: &str) {
+    counter!(LEFT_BEHIND, "topic" => topic.to_owned()).increment(1);
 }
 
 pub(crate) fn letters(name: &'static str, topic: &'static str, by: usize) {

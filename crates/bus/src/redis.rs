@@ -3,6 +3,7 @@
 pub(crate) mod claims;
 mod inspect;
 mod late_letters;
+mod moves;
 mod operating;
 pub(crate) mod publish_new;
 pub(crate) mod reply;
@@ -20,6 +21,7 @@ use redis_link::{Cmd, Durability, Link, Pipeline, Value, cmd, pipe};
 use tokio_util::sync::CancellationToken;
 
 use self::claims::{ClaimKinds, Texts, kind_of};
+pub(crate) use self::moves::RedisMoves;
 use crate::consumer::Subscription;
 use crate::delivery::StoredMessage;
 use crate::error::BusError;
@@ -44,6 +46,11 @@ pub(crate) struct RedisServer {
 impl RedisServer {
     pub(crate) fn new(link: Link) -> Self {
         Self { link }
+    }
+
+    /// What is known of topics that are moved away from this server.
+    pub(crate) fn moves(&self) -> RedisMoves {
+        RedisMoves::new(self.link.clone())
     }
 }
 

@@ -12,10 +12,13 @@ use crate::delivery::StoredMessage;
 use crate::error::BusError;
 use crate::late_letter::LateLetter;
 use crate::message_id::MessageId;
+use crate::migration::Migration;
+use crate::moves::{Move, Receiving};
 use crate::once::{ClaimWindow, Once};
 use crate::operating::Operating;
 use crate::options::SubscribeOptions;
 use crate::overview::TopicOverview;
+use crate::place::Place;
 
 /// Messages that can be written into a command without a copy in between.
 pub(crate) trait Encoded: Send + Sync {
@@ -113,4 +116,29 @@ pub(crate) trait Server: Operating {
 
     /// Whether the server answers, and what its settings put at risk.
     async fn check(&self) -> Result<Vec<Risk>, BusError>;
+
+    /// The same server as one to which topics can be moved, if it is one.
+    fn receiving(self: Arc<Self>) -> Option<Arc<dyn Receiving>> {
+        None
+    }
+
+    /// What moves topics to the other server, where there are two.
+    fn migration(&self) -> Option<Migration> {
+        None
+    }
+
+    /// Where a topic lives or is on its way to, where there may be two servers.
+    async fn place_of(&self, _topic: &str) -> Result<Option<Place>, BusError> {
+        Ok(None)
+    }
+
+    /// What a topic looks like on Redis, where there may be two servers.
+    async fn overview_on_redis(&self, topic: &TopicInfo) -> Result<TopicOverview, BusError> {
+        self.overview(topic).await
+    }
+
+    /// How far the move of a topic has come, where there may be two servers.
+    async fn move_of(&self, _topic: &str) -> Result<Option<Move>, BusError> {
+        Ok(None)
+    }
 }

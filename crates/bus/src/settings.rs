@@ -1,5 +1,6 @@
 //! How the bus is set up from the command line and the environment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis_link::{InvalidServer, RedisServers, Role};
@@ -7,14 +8,40 @@ use redis_link::{InvalidServer, RedisServers, Role};
 use crate::backoff::RetryPolicy;
 use crate::bus::Bus;
 use crate::error::BusError;
+use crate::kafka::{InvalidKafka, KafkaServer, KafkaServers};
 use crate::options::SubscribeOptions;
+use crate::place::Place;
 use crate::redis::RedisServer;
-use crate::server::Risk;
+use crate::routed::Routed;
+use crate::server::{Risk, Server};
+
+/// Settings of which no bus can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NotOpened {
+    /// They do not name a Redis server.
+    #[error(transparent)]
+    Redis(#[from] InvalidServer),
+    /// They do not go together as settings of Kafka.
+    #[error(transparent)]
+    Kafka(#[from] InvalidKafka),
+}
 
 /// The event bus.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Bus")]
 pub struct BusSettings {
+    /// Where topics live; those of feedback live on Kafka wherever `KAFKA_BROKERS` is set
+    #[arg(
+        long,
+        env = "MILLRACE_BUS",
+        value_enum,
+        default_value = "redis",
+        requires_if("kafka", "kafka_brokers")
+    )]
+    pub bus: Place,
+    /// The Kafka brokers.
+    #[command(flatten)]
+    pub kafka: KafkaServers,
     /// The Redis servers.
     #[command(flatten)]
     pub redis: RedisServers,
@@ -43,9 +70,20 @@ pub struct BusSettings {
 
 impl BusSettings {
     /// The bus of these settings. Connects when first used.
-    pub fn open(&self) -> Result<Bus, InvalidServer> {
-        let link = self.redis.link(Role::Streams)?;
-        Ok(Bus::new(RedisServer::new(link)))
+    pub fn open(&self) -> Result<Bus, NotOpened> {
+        let redis = RedisServer::new(self.redis.link(Role::Streams)?);
+        let kafka = match self.kafka.kafka_brokers {
+            Some(_) => Some(self.open_kafka()?),
+            None => None,
+        };
+        let (bus, has_kafka) = (self.bus, kafka.is_some());
+        let rule = Arc::new(move |stream: &str| Place::of(stream, bus, has_kafka));
+        Ok(Bus::new(Routed::new(redis, kafka, rule)))
+    }
+
+    fn open_kafka(&self) -> Result<Arc<dyn Server>, NotOpened> {
+        let claims = self.redis.link(Role::Streams)?;
+        Ok(Arc::new(KafkaServer::open(&self.kafka, claims)?))
     }
 
     /// How subscribers of this process behave.

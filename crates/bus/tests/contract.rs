@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use bus::{Bus, KafkaServers};
+use bus::{Bus, KafkaServers, Place};
 use common::{Clock, UnixMillis};
 use redis_link::Link;
 use testkit::servers::{RedisDatabase, kafka_brokers, kafka_prefix, redis_database};
 
-/// Makes tests of the cases of a module, one on each back-end.
-macro_rules! on_every_back_end {
+/// Makes tests of the cases of a module, one on each back-end but Kafka.
+macro_rules! on_redis_and_memory {
     ($($case:ident,)*) => {
         mod memory {
             $(#[tokio::test]
@@ -32,6 +32,31 @@ macro_rules! on_every_back_end {
             })*
         }
 
+        /// On two servers: what a message causes goes to the other one.
+        mod across {
+            $(#[tokio::test]
+            async fn $case() -> anyhow::Result<()> {
+                let Some(bench) = crate::Bench::across(bus::Place::Redis)? else { return Ok(()) };
+                super::$case(bench).await
+            })*
+        }
+
+        /// The same with both servers exchanged.
+        mod back {
+            $(#[tokio::test]
+            async fn $case() -> anyhow::Result<()> {
+                let Some(bench) = crate::Bench::across(bus::Place::Kafka)? else { return Ok(()) };
+                super::$case(bench).await
+            })*
+        }
+    };
+}
+
+/// Makes tests of the cases of a module, one on each back-end.
+macro_rules! on_every_back_end {
+    ($($case:ident,)*) => {
+        on_redis_and_memory! { $($case,)* }
+
         mod kafka {
             $(#[tokio::test]
             async fn $case() -> anyhow::Result<()> {
@@ -42,6 +67,8 @@ macro_rules! on_every_back_end {
     };
 }
 
+#[path = "contract/across.rs"]
+mod across;
 #[path = "contract/dead_letters.rs"]
 mod dead_letters;
 #[path = "contract/first_ids.rs"]
@@ -104,6 +131,24 @@ impl Bench {
         }))
     }
 
+    /// On Redis and in memory, which stands for Kafka: messages `there`, what they cause elsewhere.
+    fn across(there: Place) -> Result<Option<Self>> {
+        let Some(database) = redis_database() else {
+            return Ok(None);
+        };
+        let place = move |stream: &str| match there {
+            Place::Redis if is_output(stream) => Place::Kafka,
+            Place::Kafka if is_output(stream) => Place::Redis,
+            there => there,
+        };
+        let redis = (database.url(), COMMAND_TIMEOUT);
+        Ok(Some(Self {
+            bus: Bus::on_redis_and_memory(redis, Arc::new(RealClock), place)?,
+            kafka: None,
+            database: Some(database),
+        }))
+    }
+
     /// On Kafka messages are in order within a partition only: a topic has one here.
     fn on_kafka() -> Result<Option<Self>> {
         let (Some(brokers), Some(database)) = (kafka_brokers(), redis_database()) else {
@@ -132,9 +177,14 @@ impl Bench {
     }
 }
 
+/// Whether a stream of the tests holds what messages cause, not the messages.
+fn is_output(stream: &str) -> bool {
+    ["test.results", "test.others"].contains(&stream)
+}
+
 /// The contract is about waiting, and Redis waits by its own clock: both back-ends get real time.
 #[derive(Debug)]
-struct RealClock;
+pub(crate) struct RealClock;
 
 impl Clock for RealClock {
     #[expect(

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::analytics::ShowAnalytics;
 use crate::audit::Audit;
+use crate::bus::BusPlaces;
 use crate::completions::Completions;
 use crate::dead::DeadLetters;
 use crate::feedback::Feedback;
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Pending(Pending),
     Dead(DeadLetters),
     Audit(Audit),
+    Bus(BusPlaces),
     Trace(Trace),
     Profile(Profile),
     Profiles(ListProfiles),
@@ -49,6 +51,7 @@ impl Command {
             Self::Pending(command) => command.run().await,
             Self::Dead(command) => command.run().await,
             Self::Audit(command) => command.run().await,
+            Self::Bus(command) => command.run().await,
             Self::Trace(command) => command.run().await,
             Self::Profile(command) => command.run().await,
             Self::Profiles(command) => command.run().await,

@@ -21,7 +21,7 @@ pub(crate) struct Feedback {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Send(send::SendFeedback),
+    Send(Box<send::SendFeedback>),
     Stats(stats::Stats),
     Agent(agent::ShowAgent),
     Flush(flush::Flush),

@@ -3,6 +3,7 @@
 mod analytics;
 mod audit;
 mod bounded_lines;
+mod bus;
 mod command;
 mod completions;
 mod dead;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, StdoutLock, Write};
 use std::process::ExitCode;
 
-use bus::InvalidServer;
+use bus::NotOpened;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
@@ -105,7 +105,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     if !reader_is_gone {
         note(&format!("millrace: {}", worker::explain(error)));
     }
-    let usage = error.is::<ConfigError>() || error.is::<InvalidServer>();
+    let usage = error.is::<ConfigError>() || error.is::<NotOpened>();
     ExitCode::from(if usage { EXIT_USAGE } else { 1 })
 }
 

@@ -21,6 +21,8 @@ mod load;
 mod millrace;
 #[path = "commands/operating.rs"]
 mod operating;
+#[path = "commands/places.rs"]
+mod places;
 #[path = "commands/reader.rs"]
 mod reader;
 #[path = "commands/trace.rs"]

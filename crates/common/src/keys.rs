@@ -19,6 +19,8 @@
 //! | `bus:samples:{topic}` | sorted set of stream ids by entries added | none | the bus | the bus |
 //! | `bus:failures:{topic}:{group}` | hash, stream id to first failure and last reason | none | the bus | the bus, `admin` |
 //! | `bus:letters:{topic}` | hash, see [`LettersKey`] | none | the bus | the bus, `admin` |
+//! | `bus:moved:{topic}` | hash, see [`MovedKey`]; while it is there, `{topic}` and `{topic}.dlq` are strings that stop late writers | none | `millrace bus migrate` | the bus |
+//! | `bus:moving:{stream}` | stream, see [`MovingStreamKey`] | 30 days after the move | `millrace bus migrate` | `millrace bus migrate` |
 //! | `bus:claims:{windowMs}:{number}` | hash, what was claimed to who claimed it last | two windows | the bus | the bus |
 //!
 //! What is claimed has a name with a grammar too. It is a field of `bus:claims:…`, because a field
@@ -28,6 +30,7 @@
 //! |---|---|---|
 //! | `event:seen:{brandId}:{eventId}` | the last stage of `ingestion` that published the event | `DEDUP_WINDOW_SECONDS` |
 //! | `merge:proposed:{requestId}` | the proposing group | 24 h |
+//! | `bus:output:{cause}:{group}:{causeId}:{topic}:{number}` | the settling group | 24 h |
 //! | `bus:outbox:{messageId}` | the relay of `event-processors` | 7 days |
 //! | `feedback:created:{eventId}` | `feedback-flusher` | 24 h |
 //! | `feedback:letter:{stream}:{id}` | `feedback-flusher` | as long as letters are kept |
@@ -43,7 +46,10 @@ mod part;
 mod views;
 
 pub use analytics::UniqueProfilesKey;
-pub use bus::{ClaimsKey, FailuresKey, GroupStateKey, LettersKey, OutboxKey, StreamSamplesKey};
+pub use bus::{
+    ClaimsKey, FailuresKey, GroupStateKey, LettersKey, MovedKey, MovingStreamKey, OutboxKey,
+    OutputKey, StreamSamplesKey,
+};
 pub use events::{EventSeenKey, MergeProposedKey};
 pub use feedback::{
     FeedbackBatchKey, FeedbackBatchMetaKey, FeedbackBatchesIndexKey, FeedbackCreatedKey,

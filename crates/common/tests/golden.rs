@@ -92,7 +92,10 @@ fn read_as_every_type(key: &str) -> Vec<(&'static str, String)> {
         LettersKey,
         OutboxKey,
         MergeProposedKey,
-        ClaimsKey
+        ClaimsKey,
+        MovedKey,
+        MovingStreamKey,
+        OutputKey
     );
     readings
         .into_iter()

@@ -65,6 +65,12 @@ crash_points! {
     BusHandBackSent = "bus.hand_back.sent";
     /// Finished messages are removed.
     BusTrimmed = "bus.trimmed";
+    /// A topic that is moved to another server is put aside; nothing went over.
+    BusMoveAside = "bus.move.aside";
+    /// A part of what was not settled went over.
+    BusMoveCopied = "bus.move.copied";
+    /// Everything went over, and that is known.
+    BusMoveDone = "bus.move.done";
     /// A stage has taken a batch, and has not begun with it.
     StageDelivered = "stage.delivered";
     /// A batch is processed and not settled.

@@ -226,6 +226,7 @@ fn problem_of(error: &BusError) -> Problem {
         BusError::GroupGone(_)
         | BusError::Refused(_)
         | BusError::Declined(_)
+        | BusError::Moved(_)
         | BusError::Unsafe(_) => {
             let detail = "the event store refused the events; send the same request again later";
             Problem::unavailable("store_refused", detail, RETRY_AFTER_SECONDS)

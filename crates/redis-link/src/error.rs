@@ -54,6 +54,14 @@ impl LinkError {
         }
     }
 
+    /// The server's words after the code, if the server refused the command.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Refused { detail, .. } => Some(detail),
+            Self::Unavailable(_) | Self::Unexpected { .. } => None,
+        }
+    }
+
     /// Whether the same command may succeed later.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use bus::{Bus, SubscribeOptions};
+use bus::{Bus, NotOpened, SubscribeOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -64,7 +64,7 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("{name}: {}", explain(&error)));
-            let usage = error.downcast_ref::<ConfigError>().is_some();
+            let usage = error.is::<ConfigError>() || error.is::<NotOpened>();
             ExitCode::from(if usage { EXIT_USAGE } else { 1 })
         }
     }

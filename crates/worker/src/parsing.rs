@@ -83,8 +83,10 @@ fn problem_of(error: &clap::Error) -> String {
 
 /// The option that an error is about.
 fn argument_of<'a>(command: &'a clap::Command, error: &clap::Error) -> Option<&'a Arg> {
-    let ContextValue::String(option) = error.get(ContextKind::InvalidArg)? else {
-        return None;
+    let option = match error.get(ContextKind::InvalidArg)? {
+        ContextValue::String(option) => option,
+        ContextValue::Strings(missing) => missing.first()?,
+        _ => return None,
     };
     let long = option.strip_prefix("--")?.split([' ', '=']).next()?;
     argument_named(command, long)
@@ -149,7 +151,7 @@ mod tests {
             ),
             (
                 ["--format=text", ""],
-                "the following required arguments were not provided: --port <PORT>",
+                "PORT_OF_NOBODY: the following required arguments were not provided: --port <PORT>",
             ),
         ] {
             let arguments = arguments.into_iter().filter(|text| !text.is_empty());

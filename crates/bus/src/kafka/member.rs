@@ -145,7 +145,7 @@ pub(super) fn subscribe(
         report,
     };
     Subscription {
-        deliveries: Deliveries { fresh, claimed },
+        deliveries: Deliveries::of(fresh, claimed),
         consumer: Consumer::new(settling, name, deliveries_max),
         trouble,
         driver: Box::pin(drive(member, outlet)),

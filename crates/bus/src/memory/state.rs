@@ -6,10 +6,12 @@ mod views;
 
 use std::collections::{BTreeMap, HashMap};
 
+use common::topics::DEAD_LETTER_SUFFIX;
 use common::{RawFields, UnixMillis};
 
 use crate::delivery::StoredMessage;
 use crate::message_id::MessageId;
+use crate::moves::Received;
 use crate::once::{Once, OnceRule};
 use crate::server::Membership;
 use crate::streams::{Claim, Claimed};
@@ -19,6 +21,7 @@ pub(super) struct State {
     streams: HashMap<String, Stream>,
     claims: HashMap<String, (&'static str, UnixMillis)>,
     letters: HashMap<String, Letters>,
+    received: HashMap<String, Received>,
 }
 
 /// How many dead letters of a topic left their stream, and how.
@@ -68,6 +71,31 @@ impl State {
         stream.last = id;
         stream.added += 1;
         id
+    }
+
+    pub(super) fn received(&self, stream: &str) -> Received {
+        self.received.get(stream).copied().unwrap_or_default()
+    }
+
+    /// Gives whether it was done: only if nobody else has done it since.
+    pub(super) fn receive(
+        &mut self,
+        stream: &str,
+        messages: &[StoredMessage],
+        (before, after): (Received, Received),
+        now: UnixMillis,
+    ) -> bool {
+        if self.received(stream) != before {
+            return false;
+        }
+        for message in messages {
+            self.append(stream, message.fields.clone(), now);
+        }
+        if let Some(topic) = stream.strip_suffix(DEAD_LETTER_SUFFIX) {
+            self.letters(topic).late += after.count - before.count;
+        }
+        self.received.insert(stream.to_owned(), after);
+        true
     }
 
     pub(super) fn group(&mut self, topic: &str, group: &str) -> &mut Group {

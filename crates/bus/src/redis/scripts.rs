@@ -55,6 +55,10 @@ scripts! {
     PENDING = "lua/pending.lua";
     /// Shows how far a group has come.
     SETTLED_UP_TO = "lua/settled_up_to.lua";
+    /// Puts a topic aside for its move.
+    PUT_ASIDE = "lua/put_aside.lua";
+    /// Reads what a group has not settled of a stream that is put aside.
+    UNSETTLED = "lua/unsettled.lua";
     /// Counts.
     OVERVIEW = "lua/overview.lua";
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use bus::{Bus, BusError, BusSettings, Risk, SubscribeOptions};
+use bus::{Bus, BusError, BusSettings, Place, Risk, SubscribeOptions};
 use clap::Parser as _;
 use testkit::servers::{RedisServer, free_address, or_skip};
 
@@ -60,6 +60,20 @@ async fn a_server_that_forgets_when_it_stops_is_reported() -> Result<()> {
     };
     assert!(problem.contains("appendonly yes"), "{problem}");
     settings.check(&bus).await?;
+    Ok(())
+}
+
+/// Whoever says `kafka` and names no broker would go on with Redis. Remedy: it is refused.
+#[test]
+fn kafka_is_chosen_only_together_with_its_brokers() -> Result<()> {
+    let url = "redis://127.0.0.1:1";
+    let refusal = settings(url, &["--bus", "kafka"])
+        .err()
+        .context("allowed")?;
+    assert!(refusal.to_string().contains("--kafka-brokers"), "{refusal}");
+    let chosen = settings(url, &["--bus", "kafka", "--kafka-brokers", "broker:9092"])?;
+    assert_eq!(chosen.bus, Place::Kafka);
+    assert_eq!(settings(url, &[])?.bus, Place::Redis);
     Ok(())
 }
 

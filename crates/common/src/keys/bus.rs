@@ -58,6 +58,41 @@ key! {
 }
 
 key! {
+    /// A hash of a topic that is moved, or was moved, from Redis to Kafka: `state` (`copying` or
+    /// `done`), `since` (ISO 8601), `published`, `settled` and `letters` (what Redis had counted when
+    /// the move began), `copied` and `copied_letters` (what went over).
+    MovedKey = "bus:moved:{topic}" {
+        /// The topic.
+        topic: String
+    } "bus:moved"
+}
+
+key! {
+    /// A stream that is moved to Kafka, with its groups, as it was when the move began. It is kept
+    /// for 30 days after the move.
+    MovingStreamKey = "bus:moving:{stream}" {
+        /// The name that it had: a topic, or its dead letters.
+        stream: String
+    } "bus:moving"
+}
+
+key! {
+    /// Claimed by an output that is published on another server than that of its cause.
+    OutputKey = "bus:output:{cause}:{group}:{causeId}:{topic}:{number}" {
+        /// The topic of the message that caused it.
+        cause: String,
+        /// The group that processed that message.
+        group: String,
+        /// The first id of that message.
+        cause_id: String,
+        /// The topic of the output.
+        topic: String,
+        /// How many outputs of the same cause go to that topic before this one.
+        number: u64
+    } "bus:output"
+}
+
+key! {
     /// Claimed while a message of an outbox counts as published.
     OutboxKey = "bus:outbox:{messageId}" {
         /// The message's id in its outbox.

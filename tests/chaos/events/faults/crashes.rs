@@ -72,6 +72,9 @@ impl Way {
             | CrashPoint::BusSettleBetween
             | CrashPoint::BusSettleSent
             | CrashPoint::BusTrimmed
+            | CrashPoint::BusMoveAside
+            | CrashPoint::BusMoveCopied
+            | CrashPoint::BusMoveDone
             | CrashPoint::StageDelivered
             | CrashPoint::StageProcessed
             | CrashPoint::StageSettled
@@ -118,7 +121,11 @@ fn roles(point: CrashPoint) -> &'static [Role] {
         | CrashPoint::FeedbackWritten
         | CrashPoint::FeedbackHalfPublished
         | CrashPoint::FeedbackPublished
-        | CrashPoint::FeedbackFinished => &[],
+        | CrashPoint::FeedbackFinished
+        // Passed by the tool that moves a topic, and by no worker.
+        | CrashPoint::BusMoveAside
+        | CrashPoint::BusMoveCopied
+        | CrashPoint::BusMoveDone => &[],
         CrashPoint::BusGroupOpened
         | CrashPoint::BusReadDelivered
         | CrashPoint::BusRecovered
