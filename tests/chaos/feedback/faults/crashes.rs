@@ -76,6 +76,9 @@ fn passed(point: CrashPoint) -> Passed {
         | CrashPoint::BusHandBackSending
         | CrashPoint::BusHandBackSent
         | CrashPoint::BusTrimmed
+        | CrashPoint::BusMoveAside
+        | CrashPoint::BusMoveCopied
+        | CrashPoint::BusMoveDone
         | CrashPoint::StoresProfilesCommitting
         | CrashPoint::StoresProfilesCommitted
         | CrashPoint::StoresEffectsCommitting
