@@ -4,6 +4,7 @@ mod audit;
 mod deployment;
 mod faults;
 mod given;
+mod kafka;
 mod mill;
 mod redis_pair;
 mod world;

@@ -55,3 +55,18 @@ fn feedback_survives_everything_in_memory_and_mongodb() -> Result<()> {
 fn feedback_survives_everything_on_mongodb_alone() -> Result<()> {
     feedback::survive(World::MONGODB_MONGODB)
 }
+
+#[test]
+fn feedback_survives_everything_on_kafka_redis_and_mongodb() -> Result<()> {
+    feedback::survive(World::KAFKA_REDIS_MONGODB)
+}
+
+#[test]
+fn feedback_survives_everything_on_kafka_memory_and_mongodb() -> Result<()> {
+    feedback::survive(World::KAFKA_MEMORY_MONGODB)
+}
+
+#[test]
+fn feedback_survives_everything_on_kafka_and_mongodb_alone() -> Result<()> {
+    feedback::survive(World::KAFKA_MONGODB_MONGODB)
+}

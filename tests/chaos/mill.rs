@@ -94,6 +94,7 @@ pub(crate) enum Backend {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Before {
     Redis,
+    Kafka,
     Sql,
     MongoDb,
 }
@@ -102,6 +103,7 @@ impl Before {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Redis => "redis",
+            Self::Kafka => "kafka",
             Self::Sql => "postgres",
             Self::MongoDb => "mongodb",
         }

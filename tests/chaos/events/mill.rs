@@ -79,7 +79,7 @@ impl Mill for Deployment {
         match before {
             Before::Redis => self.redis_proxies.values().collect(),
             Before::Sql => self.sql_proxy.iter().collect(),
-            Before::MongoDb => Vec::new(),
+            Before::Kafka | Before::MongoDb => Vec::new(),
         }
     }
 

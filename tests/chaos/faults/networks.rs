@@ -34,7 +34,7 @@ fn replies_lost<M: Mill>(round: &Round<'_, M>, before: Before) -> u64 {
 fn lose_replies(before: Before) -> ProxyMode {
     let others = match before {
         Before::Redis => 10,
-        Before::Sql | Before::MongoDb => 60,
+        Before::Kafka | Before::Sql | Before::MongoDb => 60,
     };
     let every = NonZeroU64::MIN.saturating_add(others);
     ProxyMode::LoseReplies { every }

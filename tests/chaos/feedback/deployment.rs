@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use bus::Bus;
+use bus::{Bus, BusSettings};
 use clap::Parser;
 use stores::{
     Database, FeedbackBatchSettings, FeedbackBatches, FeedbackDocuments, FeedbackDocumentsSettings,
-    MongoSettings, RedisServers,
+    MongoSettings,
 };
 use testkit::servers::{
     FaultProxy, MongoServer, RedisServer, UnwillingPrimary, mongo_command, or_skip,
@@ -18,16 +18,17 @@ use tokio::runtime::Runtime;
 use worker::SystemClock;
 
 use super::given::AGENTS;
+use super::kafka::ProxiedKafka;
 use super::redis_pair::RedisPair;
 use super::world::World;
 use crate::mill::Backend;
 use crate::worker::{Role, Worker};
 
-/// For the harness itself, which asks the servers past the proxies.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of messages and of flushes; short, so that what a killed worker held is taken over within a round.
 pub(crate) const LEASE: Duration = Duration::from_secs(1);
 const FLUSHERS: usize = 2;
+/// Of each topic on Kafka.
+const PARTITIONS: &str = "32";
 const DATABASE: &str = "millrace_chaos";
 
 /// Servers, proxies and flushers. What uses a server is dropped before it.
@@ -54,6 +55,7 @@ pub(crate) struct Deployment {
     pub(crate) pair: Option<RedisPair>,
     pub(super) sql: SqlServer,
     pub(crate) mongo: Option<MongoServer>,
+    pub(crate) kafka: Option<ProxiedKafka>,
     runtime: Runtime,
 }
 
@@ -63,13 +65,14 @@ struct Servers {
     pair: Option<RedisPair>,
     sql: SqlServer,
     mongo: Option<MongoServer>,
+    kafka: Option<ProxiedKafka>,
 }
 
-/// The settings of the stores.
+/// The settings of the bus and the stores.
 #[derive(Debug, Parser)]
-struct Stores {
+struct Settings {
     #[command(flatten)]
-    redis: RedisServers,
+    bus: BusSettings,
     #[command(flatten)]
     batches: FeedbackBatchSettings,
     #[command(flatten)]
@@ -97,11 +100,19 @@ impl Servers {
                 None => return Ok(None),
             },
         };
+        let kafka = match world.kafka.then(ProxiedKafka::start) {
+            None => None,
+            Some(kafka) => match or_skip("Kafka", kafka) {
+                Some(kafka) => Some(kafka),
+                None => return Ok(None),
+            },
+        };
         Ok(sql.map(|sql| Self {
             streams,
             pair,
             sql,
             mongo,
+            kafka,
         }))
     }
 
@@ -127,7 +138,7 @@ impl Deployment {
             database.migrate().await.context("migrating")?;
             let documents = stores.documents.open(&stores.mongo, &database);
             documents.prepare().await.context("preparing documents")?;
-            let bus = Bus::on_redis(servers.streams.url(), COMMAND_TIMEOUT)?;
+            let bus = bus(&servers.streams, servers.kafka.as_ref())?;
             anyhow::Ok((bus, database, documents))
         })?;
         let unwilling = servers.mongo.as_ref();
@@ -156,6 +167,7 @@ impl Deployment {
             pair: servers.pair,
             sql: servers.sql,
             mongo: servers.mongo,
+            kafka: servers.kafka,
             runtime,
         };
         deployment.variables = deployment.variables();
@@ -192,6 +204,12 @@ impl Deployment {
             .to_vec();
         let mut say = |name: &str, value: String| variables.push((name.to_owned(), value));
         say("REDIS_URL", redis_url(&self.redis_proxy));
+        if let Some(kafka) = &self.kafka {
+            say("KAFKA_BROKERS", kafka.proxy.address().to_owned());
+            say("KAFKA_PARTITIONS", PARTITIONS.to_owned());
+            say("KAFKA_TIMEOUT_MS", "5000".to_owned());
+            say("KAFKA_SESSION_TIMEOUT_MS", "3000".to_owned());
+        }
         if let Some(pair) = &self.pair {
             say("REDIS_FEEDBACK_URL", redis_url(&pair.proxy));
             say("FEEDBACK_WAIT_REPLICAS", "1".to_owned());
@@ -242,14 +260,21 @@ impl Deployment {
         self.bus.clone()
     }
 
+    /// Another connection to it.
+    pub(super) fn open_bus(&self) -> Result<Bus> {
+        bus(&self.streams, self.kafka.as_ref())
+    }
+
     /// What waits, as others than the flushers see it; always empty if only they know.
     pub(super) fn batches(&self) -> Result<Arc<dyn FeedbackBatches>> {
         let redis = self.pair.as_ref().map(|pair| pair.primary.url());
         let redis = redis.unwrap_or(self.streams.url());
         let mongo = self.mongo.as_ref().map(|mongo| mongo.url());
-        let stores = Stores::parse(self.world, redis, mongo)?;
+        let stores = Settings::parse(self.world, redis, mongo)?;
         let clock = Arc::new(SystemClock);
-        Ok(stores.batches.open(&stores.redis, &stores.mongo, clock)?)
+        Ok(stores
+            .batches
+            .open(&stores.bus.redis, &stores.mongo, clock)?)
     }
 
     /// Runs a command on MongoDB, past the proxies.
@@ -266,7 +291,7 @@ impl Deployment {
     }
 }
 
-impl Stores {
+impl Settings {
     fn parse(world: World, redis: &str, mongo: Option<&str>) -> Result<Self> {
         let mut arguments = vec!["chaos", "--redis-url", redis];
         arguments.extend(["--feedback-batch-store", world.batches]);
@@ -278,9 +303,19 @@ impl Stores {
     }
 }
 
-fn stores(world: World, servers: &Servers) -> Result<Stores> {
+fn bus(streams: &RedisServer, kafka: Option<&ProxiedKafka>) -> Result<Bus> {
+    let mut arguments = vec!["chaos", "--redis-url", streams.url()];
+    if let Some(kafka) = kafka {
+        arguments.extend(["--kafka-brokers", kafka.proxy.address()]);
+        arguments.extend(["--kafka-partitions", PARTITIONS]);
+        arguments.extend(["--kafka-timeout-ms", "5000"]);
+    }
+    Ok(Settings::try_parse_from(arguments)?.bus.open()?)
+}
+
+fn stores(world: World, servers: &Servers) -> Result<Settings> {
     let mongo = servers.mongo.as_ref().map(|mongo| mongo.url());
-    Stores::parse(world, servers.batches().url(), mongo)
+    Settings::parse(world, servers.batches().url(), mongo)
 }
 
 fn redis_url(proxy: &FaultProxy) -> String {

@@ -3,6 +3,7 @@
 mod crashes;
 mod flushers;
 mod items;
+mod kafka;
 mod mongodb;
 mod stores;
 
@@ -20,6 +21,9 @@ pub(super) fn all(world: World, scale: Scale) -> Vec<Fault<Deployment>> {
     let mut faults = crashes::all(world);
     faults.extend(without_crashes(world));
     faults.extend(items::all(scale));
+    if world.kafka {
+        faults.push(kafka::storm_of_members(scale).small_on_mongodb());
+    }
     faults.extend(storm::all(move || without_crashes(world)));
     faults
 }
@@ -31,6 +35,10 @@ fn without_crashes(world: World) -> Vec<Fault<Deployment>> {
     faults.extend(networks::before_redis());
     if world.batches == "redis" {
         faults.extend(stores::all(world));
+    }
+    if world.kafka {
+        faults.extend(kafka::all());
+        faults.extend(networks::before_documents(Before::Kafka));
     }
     match world.documents {
         Backend::Sqlite => {}

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use bus::Bus;
 use testkit::servers::{FaultProxy, ProxyMode, RedisServer};
 use tests::SqlServer;
 
@@ -16,8 +15,6 @@ use crate::findings::Findings;
 use crate::mill::{Backend, Before, Mill};
 use crate::scale::Scale;
 use crate::worker::Worker;
-
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Mill for Deployment {
     type Source = Given;
@@ -36,10 +33,7 @@ impl Mill for Deployment {
     }
 
     fn source(&self, round: &str) -> Result<Given> {
-        let url = self.streams.url();
-        Given::of_round(round, self.agents, async || {
-            Ok(Bus::on_redis(url, COMMAND_TIMEOUT)?)
-        })
+        Given::of_round(round, self.agents, async || self.open_bus())
     }
 
     fn drain(&self, findings: &mut Findings, deadline: Duration) -> Result<()> {
@@ -60,7 +54,8 @@ impl Mill for Deployment {
     }
 
     fn double(&mut self) -> Result<()> {
-        self.seconds = self.start_flushers()?;
+        let more = self.start_flushers()?;
+        self.seconds.extend(more);
         Ok(())
     }
 
@@ -86,12 +81,13 @@ impl Mill for Deployment {
                 let own = self.pair.iter().map(|pair| &pair.proxy);
                 own.chain([&self.redis_proxy]).collect()
             }
+            Before::Kafka => self.kafka.iter().map(|kafka| &kafka.proxy).collect(),
             Before::Sql | Before::MongoDb => self.documents_proxy.iter().collect(),
         }
     }
 
     fn let_pass(&self) {
-        for before in [Before::Redis, Before::MongoDb] {
+        for before in [Before::Redis, Before::Kafka, Before::MongoDb] {
             for proxy in self.proxies(before) {
                 proxy.set(ProxyMode::Pass);
             }
