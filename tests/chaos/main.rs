@@ -42,21 +42,6 @@ fn feedback_survives_everything_on_redis_and_postgres() -> Result<()> {
 }
 
 #[test]
-fn feedback_survives_everything_on_redis_and_mongodb() -> Result<()> {
-    feedback::survive(World::REDIS_MONGODB)
-}
-
-#[test]
-fn feedback_survives_everything_in_memory_and_mongodb() -> Result<()> {
-    feedback::survive(World::MEMORY_MONGODB)
-}
-
-#[test]
-fn feedback_survives_everything_on_mongodb_alone() -> Result<()> {
-    feedback::survive(World::MONGODB_MONGODB)
-}
-
-#[test]
 fn feedback_survives_everything_on_kafka_redis_and_mongodb() -> Result<()> {
     feedback::survive(World::KAFKA_REDIS_MONGODB)
 }

@@ -185,12 +185,12 @@ impl Deployment {
             ("FEEDBACK_FLUSH_LEASE_MS", &lease_ms),
             ("FEEDBACK_FLUSH_RETRY_BASE_MS", "100"),
             ("FEEDBACK_FLUSH_RETRY_CAP_MS", "1000"),
-            ("FEEDBACK_PUBLISH_MAX", "4"),
-            ("FEEDBACK_DOCUMENTS_PER_COMMAND_MAX", "4"),
+            // What is in MongoDB's place does one thing after the other.
+            ("FEEDBACK_FLUSH_CONCURRENCY", "4"),
             ("LEASE_MS", &lease_ms),
             ("RETRY_BASE_MS", "100"),
             ("REDIS_TIMEOUT_MS", "2000"),
-            ("MONGODB_TIMEOUT_MS", "3000"),
+            ("MONGODB_TIMEOUT_MS", "8000"),
             ("MONGODB_CONNECT_TIMEOUT_MS", "1000"),
             ("MONGODB_DATABASE", DATABASE),
             // With a store that forgets, each crash counts as a delivery of all that was held.

@@ -22,7 +22,13 @@ pub(super) fn all(world: World, scale: Scale) -> Vec<Fault<Deployment>> {
     faults.extend(without_crashes(world));
     faults.extend(items::all(scale));
     if world.kafka {
-        faults.push(kafka::storm_of_members(scale).small_on_mongodb());
+        let storm = kafka::storm_of_members(scale);
+        let small = world.batches == "redis";
+        faults.push(if small {
+            storm.small_on_mongodb()
+        } else {
+            storm
+        });
     }
     faults.extend(storm::all(move || without_crashes(world)));
     faults

@@ -31,13 +31,6 @@ impl World {
         kafka: false,
         replicated: true,
     };
-    pub(crate) const REDIS_MONGODB: Self = Self {
-        name: "feedback: redis, mongodb",
-        batches: "redis",
-        documents: Backend::MongoDb,
-        kafka: false,
-        replicated: false,
-    };
     pub(crate) const KAFKA_REDIS_MONGODB: Self = Self {
         name: "feedback: kafka, redis, mongodb",
         batches: "redis",
@@ -45,25 +38,11 @@ impl World {
         kafka: true,
         replicated: false,
     };
-    pub(crate) const MEMORY_MONGODB: Self = Self {
-        name: "feedback: memory, mongodb",
-        batches: "memory",
-        documents: Backend::MongoDb,
-        kafka: false,
-        replicated: false,
-    };
     pub(crate) const KAFKA_MEMORY_MONGODB: Self = Self {
         name: "feedback: kafka, memory, mongodb",
         batches: "memory",
         documents: Backend::MongoDb,
         kafka: true,
-        replicated: false,
-    };
-    pub(crate) const MONGODB_MONGODB: Self = Self {
-        name: "feedback: mongodb, mongodb",
-        batches: "mongodb",
-        documents: Backend::MongoDb,
-        kafka: false,
         replicated: false,
     };
     pub(crate) const KAFKA_MONGODB_MONGODB: Self = Self {

@@ -12,6 +12,11 @@ use crate::feedback::world::World;
 const BACKLOG: u64 = 250;
 /// Replies of Redis after which a flusher is cut, counted from a point on.
 const SWEEP: [u64; 8] = [1, 2, 3, 4, 5, 6, 8, 11];
+/// With these a flusher does everything in several parts.
+const HALVES: [(&str, &str); 2] = [
+    ("FEEDBACK_PUBLISH_MAX", "4"),
+    ("FEEDBACK_DOCUMENTS_PER_COMMAND_MAX", "4"),
+];
 /// From where they are counted.
 const SWEPT: [CrashPoint; 3] = [
     CrashPoint::StageDelivered,
@@ -27,12 +32,10 @@ const IN_A_ROW: [CrashPoint; 5] = [
     CrashPoint::FeedbackFinished,
 ];
 /// The crashes that every run of the tests tries.
-const SMALL: [CrashPoint; 6] = [
+const SMALL: [CrashPoint; 4] = [
     CrashPoint::StoresFeedbackAdded,
     CrashPoint::StoresFeedbackBetweenWrites,
-    CrashPoint::FeedbackWritten,
     CrashPoint::FeedbackHalfPublished,
-    CrashPoint::FeedbackPublished,
     CrashPoint::StageProcessed,
 ];
 
@@ -134,7 +137,7 @@ fn inject(round: &mut Round<'_>, steps: &[String]) -> Result<()> {
     round.send_all()?;
     for crash_at in steps {
         let flusher = round.mill.flusher(0)?;
-        flusher.replace_armed(crash_at)?;
+        flusher.replace_armed_with(crash_at, &HALVES)?;
         flusher.wait_crashed(crash_at)?;
     }
     round.mill.replace_flushers()
