@@ -8,10 +8,19 @@ use tests::{SqlServer, sqlite};
 use crate::http::{Load, front_door};
 use crate::redis_server::{Persistence, Redis};
 use crate::report::{Figures, Row, Target};
-use crate::{consume, feedback, flow, latency, memory, publish};
+use crate::{consume, feedback, feedback_suite, flow, latency, memory, publish};
 
-const NAMES: [&str; 8] = [
-    "publish", "consume", "latency", "singles", "batches", "feedback", "flow", "memory",
+const NAMES: [&str; 10] = [
+    "publish",
+    "consume",
+    "latency",
+    "singles",
+    "batches",
+    "feedback",
+    "flow",
+    "feedback-flow",
+    "feedback-write",
+    "memory",
 ];
 
 /// Runs the benches of these names, or all.
@@ -55,6 +64,12 @@ pub(crate) async fn run(repetitions: usize, names: &[String]) -> Result<Vec<Row>
     }
     if wanted("flow") {
         rows.extend(flow_rows(repetitions).await?);
+    }
+    if wanted("feedback-flow") {
+        rows.extend(feedback_suite::flow_rows(repetitions).await?);
+    }
+    if wanted("feedback-write") {
+        rows.extend(feedback_suite::write_rows(repetitions).await?);
     }
     if wanted("memory") {
         rows.extend(memory_rows().await?);
@@ -165,7 +180,7 @@ async fn memory_rows() -> Result<Vec<Row>> {
 }
 
 /// Figures that have no limit to stand beside.
-fn figures(bench: &'static str, unit: &'static str, ours: Figures) -> Row {
+pub(crate) fn figures(bench: &'static str, unit: &'static str, ours: Figures) -> Row {
     Row {
         bench,
         persistence: Persistence::Aof.name(),

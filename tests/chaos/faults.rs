@@ -1,28 +1,17 @@
-//! The catalogue of faults.
+//! Faults, and those that everything must survive.
 
-#[path = "faults/crashes.rs"]
-mod crashes;
-#[path = "faults/groups.rs"]
-mod groups;
-#[path = "faults/latency.rs"]
-mod latency;
-#[path = "faults/networks.rs"]
-mod networks;
-#[path = "faults/processes.rs"]
-mod processes;
-#[path = "faults/redis.rs"]
-mod redis;
-#[path = "faults/sql.rs"]
-mod sql;
-#[path = "faults/storm.rs"]
-mod storm;
+pub(crate) mod networks;
+pub(crate) mod processes;
+pub(crate) mod redis;
+pub(crate) mod sql;
+pub(crate) mod storm;
 
 use anyhow::Result;
 
+use crate::mill::{Backend, Mill};
 use crate::round::Round;
-use crate::scale::Scale;
 
-/// How events are sent while a fault happens.
+/// How much is sent while a fault happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Load {
     /// All at once.
@@ -32,90 +21,65 @@ pub(crate) enum Load {
 }
 
 /// Brings a fault about and ends it.
-type Inject = Box<dyn Fn(&mut Round<'_>) -> Result<()>>;
+type Inject<M> = Box<dyn Fn(&mut Round<'_, M>) -> Result<()>>;
 
 /// Something that goes wrong.
-pub(crate) struct Fault {
+pub(crate) struct Fault<M: Mill> {
     pub(crate) name: String,
     pub(crate) load: Load,
-    /// How many events at least, if not as many as usual.
+    /// How much is sent at least, if not as much as usual.
     pub(crate) events: Option<u64>,
-    /// Whether it is part of the small run on SQLite.
-    small_on_sqlite: bool,
-    /// Whether it is part of the small run on PostgreSQL.
-    small_on_postgres: bool,
+    /// On what every run of the tests tries it.
+    pub(crate) small: Vec<Backend>,
     /// Whether it needs a round of its own.
-    alone: bool,
-    pub(crate) inject: Inject,
+    pub(crate) alone: bool,
+    pub(crate) inject: Inject<M>,
 }
 
-impl Fault {
-    fn new(
+impl<M: Mill> Fault<M> {
+    pub(crate) fn new(
         name: impl Into<String>,
-        inject: impl Fn(&mut Round<'_>) -> Result<()> + 'static,
+        inject: impl Fn(&mut Round<'_, M>) -> Result<()> + 'static,
     ) -> Self {
         Self {
             name: name.into(),
             load: Load::Steady,
             events: None,
-            small_on_sqlite: false,
-            small_on_postgres: false,
+            small: Vec::new(),
             alone: false,
             inject: Box::new(inject),
         }
     }
 
-    fn burst(mut self) -> Self {
+    pub(crate) fn burst(mut self) -> Self {
         self.load = Load::Burst;
         self
     }
 
-    fn with_events(mut self, events: u64) -> Self {
+    pub(crate) fn with_events(mut self, events: u64) -> Self {
         self.events = Some(events);
         self
     }
 
-    fn alone(mut self) -> Self {
+    pub(crate) fn alone(mut self) -> Self {
         self.alone = true;
         self
     }
 
-    fn small_on_sqlite(mut self) -> Self {
-        self.small_on_sqlite = true;
+    pub(crate) fn small_on(mut self, backend: Backend) -> Self {
+        self.small.push(backend);
         self
     }
 
-    fn small_on_postgres(mut self) -> Self {
-        self.small_on_postgres = true;
-        self
+    pub(crate) fn small_on_sqlite(self) -> Self {
+        self.small_on(Backend::Sqlite)
     }
-}
 
-/// The faults of a run over one database.
-pub(crate) fn all(scale: Scale, postgres: bool) -> Vec<Fault> {
-    let mut faults = vec![latency::one_at_a_time()];
-    faults.extend(crashes::all());
-    faults.extend(without_crashes(postgres));
-    faults.extend(storm::all(postgres));
-    faults.retain(|fault| {
-        let small = if postgres {
-            fault.small_on_postgres
-        } else {
-            fault.small_on_sqlite
-        };
-        scale == Scale::Full || small
-    });
-    faults
-}
-
-fn without_crashes(postgres: bool) -> Vec<Fault> {
-    let mut faults = processes::all();
-    faults.extend(redis::all());
-    faults.extend(groups::all());
-    faults.extend(networks::before_redis());
-    if postgres {
-        faults.extend(sql::all());
-        faults.extend(networks::before_sql());
+    pub(crate) fn small_on_postgres(self) -> Self {
+        self.small_on(Backend::Postgres)
     }
-    faults
+
+    pub(crate) fn small_on_mongodb(self) -> Self {
+        self.small_on(Backend::MongoDb)
+    }
 }

@@ -1,4 +1,4 @@
-//! An independent sender in a thread of its own, with its own ledger of what was accepted.
+//! An independent sender in a thread of its own, which knows what was accepted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,23 +7,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use tests::{Sale, Sender};
 
-/// Buyers of a brand; few, so that their rows are fought over.
-const BUYERS: u64 = 37;
-/// Events of a request.
-const BATCH: u64 = 25;
-/// Each sale has a minute of January of its own.
-const SALES_MAX: u64 = 31 * 24 * 60;
-/// How long one request is repeated: longer than any fault.
-const PATIENCE: Duration = Duration::from_mins(3);
+use crate::mill::Source;
 
-/// What is sent.
-#[derive(Debug, Clone)]
+/// How much is sent.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
-    pub(crate) brand: String,
-    pub(crate) apis: Vec<String>,
-    /// Events at least; more as long as the fault lasts.
+    /// At least; more as long as the fault lasts.
     pub(crate) at_least: u64,
     pub(crate) at_most: u64,
     /// Between two requests.
@@ -32,22 +22,22 @@ pub(crate) struct Plan {
 
 /// A running sender.
 #[derive(Debug)]
-pub(crate) struct Producer {
+pub(crate) struct Producer<S> {
     sent: Arc<AtomicU64>,
     stop: mpsc::Sender<()>,
-    thread: JoinHandle<Result<Sender>>,
+    thread: JoinHandle<Result<S>>,
 }
 
-impl Producer {
-    pub(crate) fn start(plan: Plan) -> Self {
+impl<S: Source> Producer<S> {
+    pub(crate) fn start(source: S, plan: Plan) -> Self {
         let sent = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = mpsc::channel();
         let count = Arc::clone(&sent);
-        let thread = std::thread::spawn(move || send(&plan, &count, &stopped));
+        let thread = std::thread::spawn(move || send(source, plan, &count, &stopped));
         Self { sent, stop, thread }
     }
 
-    /// How many events were accepted so far; an error when the sender has given up.
+    /// How much was accepted so far.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -58,7 +48,7 @@ impl Producer {
     }
 
     /// Has it send the least that is left, and waits for that.
-    pub(crate) fn finish(self) -> Result<Sender> {
+    pub(crate) fn finish(self) -> Result<S> {
         // Gone already when it has sent the most.
         self.stop.send(()).ok();
         self.thread
@@ -67,33 +57,20 @@ impl Producer {
     }
 }
 
-fn send(plan: &Plan, count: &AtomicU64, stopped: &mpsc::Receiver<()>) -> Result<Sender> {
-    let mut sender = Sender::to_any(&plan.apis, &plan.brand, PATIENCE);
-    let at_most = plan.at_most.min(SALES_MAX);
+fn send<S: Source>(
+    mut source: S,
+    plan: Plan,
+    count: &AtomicU64,
+    stopped: &mpsc::Receiver<()>,
+) -> Result<S> {
+    let at_most = plan.at_most.min(S::MOST);
     let mut sent = 0;
     let mut stopping = false;
     while sent < plan.at_least || (!stopping && sent < at_most) {
-        let sales: Vec<Sale> = (sent..sent + BATCH).map(sale).collect();
-        sender.send(&sales)?;
-        sent += BATCH;
+        source.send(sent..sent + S::BATCH)?;
+        sent += S::BATCH;
         count.store(sent, Ordering::Relaxed);
         stopping |= stopped.recv_timeout(plan.pace) != Err(RecvTimeoutError::Timeout);
     }
-    Ok(sender)
-}
-
-/// The sale of that number.
-pub(crate) fn sale(number: u64) -> Sale {
-    let (day, minute) = (number / 1_440, number % 1_440);
-    Sale {
-        event_id: format!("sale-{number}"),
-        user_id: format!("buyer-{}", number * 31 % BUYERS),
-        timestamp: format!(
-            "2026-01-{:02}T{:02}:{:02}:00Z",
-            1 + day,
-            minute / 60,
-            minute % 60
-        ),
-        cents: i64::try_from(number % 10_000).unwrap_or(0),
-    }
+    Ok(source)
 }

@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
 use testkit::servers::{eventually, redis_cli};
 
-use crate::audit::{self, Baseline, Findings};
-use crate::deployment::Deployment;
 use crate::faults::{Fault, Load};
+use crate::findings::Findings;
+use crate::mill::{Mill, Source as _};
 use crate::producer::{Plan, Producer};
 use crate::scale::Scale;
 use crate::table::Row;
@@ -23,31 +23,34 @@ const PACE: Duration = Duration::from_millis(20);
 const STEADY_FACTOR: u64 = 8;
 
 /// What a fault can reach.
-pub(crate) struct Round<'a> {
-    pub(crate) mill: &'a mut Deployment,
+pub(crate) struct Round<'a, M: Mill> {
+    pub(crate) mill: &'a mut M,
     pub(crate) random: &'a mut Rng,
     pub(crate) scale: Scale,
-    /// The streams before the round.
-    pub(crate) baseline: Baseline,
+    /// What there was before the round.
+    pub(crate) baseline: M::Baseline,
+    /// Its name, by which what it sends is told from what others did.
+    pub(crate) name: String,
     /// Says how long recovery took, when that is not the time until all is done.
     pub(crate) recovery: Option<Duration>,
     plan: Plan,
-    producer: Option<Producer>,
+    producer: Option<Producer<M::Source>>,
 }
 
-impl Round<'_> {
+impl<M: Mill> Round<'_, M> {
     /// Begins to send.
-    pub(crate) fn send(&mut self) {
+    pub(crate) fn send(&mut self) -> Result<()> {
         if self.producer.is_none() {
-            // More APIs may have been started for this round.
-            self.plan.apis = self.mill.apis();
-            self.producer = Some(Producer::start(self.plan.clone()));
+            // Not before: more workers may have been started for this round.
+            let source = self.mill.source(&self.name)?;
+            self.producer = Some(Producer::start(source, self.plan));
         }
+        Ok(())
     }
 
     /// Begins to send and waits until a part of the least number of events was accepted.
     pub(crate) fn send_part(&mut self, percent: u64) -> Result<()> {
-        self.send();
+        self.send()?;
         let part = self.plan.at_least * percent / 100;
         let producer = self.producer.as_ref().context("nobody sends")?;
         eventually("the sender to get on", PROGRESS, || {
@@ -62,13 +65,13 @@ impl Round<'_> {
 
     /// Runs `redis-cli` on the server itself.
     pub(crate) fn redis(&self, command: &[&str]) -> Result<String> {
-        redis_cli(self.mill.redis.url(), command)
+        redis_cli(self.mill.redis().url(), command)
     }
 
     /// Waits until everything sent so far is done.
     pub(crate) fn drain(&self) -> Result<()> {
         let mut findings = Findings::default();
-        audit::drain(self.mill, &mut findings, DRAINED)?;
+        self.mill.drain(&mut findings, DRAINED)?;
         ensure!(findings.stuck == 0, "{:?}", findings.notes);
         Ok(())
     }
@@ -85,10 +88,10 @@ pub(crate) fn last(duration: Duration) {
 }
 
 /// Runs one fault through; a failure is part of the row.
-pub(crate) fn run(
-    mill: &mut Deployment,
-    fault: &Fault,
-    brand: &str,
+pub(crate) fn run<M: Mill>(
+    mill: &mut M,
+    fault: &Fault<M>,
+    name: &str,
     (random, scale): (&mut Rng, Scale),
 ) -> Row {
     let mut row = Row {
@@ -98,15 +101,15 @@ pub(crate) fn run(
         recovery: Duration::ZERO,
         failure: None,
     };
-    if let Err(error) = try_run(mill, (fault, brand), (random, scale), &mut row) {
+    if let Err(error) = try_run(mill, (fault, name), (random, scale), &mut row) {
         row.failure = Some(format!("{error:#}"));
     }
     row
 }
 
-fn try_run(
-    mill: &mut Deployment,
-    (fault, brand): (&Fault, &str),
+fn try_run<M: Mill>(
+    mill: &mut M,
+    (fault, name): (&Fault<M>, &str),
     (random, scale): (&mut Rng, Scale),
     row: &mut Row,
 ) -> Result<()> {
@@ -115,19 +118,17 @@ fn try_run(
         Load::Burst => (at_least, Duration::ZERO),
         Load::Steady => (at_least * STEADY_FACTOR, PACE),
     };
-    let baseline = Baseline::of(mill)?;
     let plan = Plan {
-        brand: brand.to_owned(),
-        apis: mill.apis(),
         at_least,
         at_most,
         pace,
     };
     let mut round = Round {
+        baseline: mill.baseline()?,
         mill,
         random,
         scale,
-        baseline,
+        name: name.to_owned(),
         recovery: None,
         plan,
         producer: None,
@@ -135,14 +136,14 @@ fn try_run(
     let injected = (fault.inject)(&mut round);
     let over = Instant::now();
     round.mill.let_pass();
-    round.send();
+    round.send()?;
     let producer = round.producer.take().context("nobody sent")?;
     let (baseline, recovery) = (round.baseline, round.recovery);
-    let sender = producer.finish().context("sending")?;
-    row.accepted = sender.ledger.len();
-    audit::drain(mill, &mut row.findings, DRAINED)?;
+    let source = producer.finish().context("sending")?;
+    row.accepted = source.accepted();
+    mill.drain(&mut row.findings, DRAINED)?;
     row.recovery = recovery.unwrap_or_else(|| over.elapsed());
-    audit::check(mill, (&sender.ledger, brand), &baseline, &mut row.findings)?;
+    mill.check(&source, &baseline, &mut row.findings)?;
     injected.context("bringing the fault about")?;
     mill.undouble()
 }

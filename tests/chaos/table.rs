@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
-use crate::audit::Findings;
+use crate::findings::Findings;
 
 /// One fault and what came of it.
 #[derive(Debug, Clone)]

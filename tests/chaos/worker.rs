@@ -21,16 +21,20 @@ pub(crate) enum Role {
     Normalizer,
     /// Applies them.
     Processor,
+    /// Batches feedback and keeps it.
+    Flusher,
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 3] = [Self::Api, Self::Normalizer, Self::Processor];
+    /// Those of the flow of events.
+    pub(crate) const OF_EVENTS: [Self; 3] = [Self::Api, Self::Normalizer, Self::Processor];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Api => "api",
             Self::Normalizer => "normalizer",
             Self::Processor => "event-processors",
+            Self::Flusher => "feedback-flusher",
         }
     }
 
@@ -38,6 +42,7 @@ impl Role {
         match self {
             Self::Api | Self::Normalizer => "ingestion",
             Self::Processor => "event-processors",
+            Self::Flusher => "feedback-flusher",
         }
     }
 }

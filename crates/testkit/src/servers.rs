@@ -38,7 +38,10 @@ pub use fault_proxy::{FaultProxy, ProxyMode};
 pub use http_client::{HttpAnswer, http_get, http_post, http_send};
 pub use kafka::{KafkaServer, kafka_brokers, kafka_prefix, kafka_topics, shared_kafka};
 pub use local_server::LocalServer;
-pub use mongo::{MongoDatabase, MongoServer, mongo_command, mongo_database, shared_mongodb_url};
+pub use mongo::{
+    MongoDatabase, MongoServer, Refusal, UnwillingPrimary, mongo_command, mongo_database,
+    shared_mongodb_url,
+};
 pub use ports::{free_address, free_port};
 pub use postgres::{PostgresDatabase, PostgresServer, postgres_database, shared_postgres_url};
 pub use redis::{RedisDatabase, RedisServer, redis_cli, redis_database, shared_redis_url};

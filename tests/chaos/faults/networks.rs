@@ -7,62 +7,40 @@ use anyhow::ensure;
 use testkit::servers::{FaultProxy, ProxyMode};
 
 use super::Fault;
+use crate::mill::{Before, Mill};
 use crate::round::{Round, last};
 
 const RESETS: u32 = 10;
 const RESET_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Before which server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
-    Redis,
-    Sql,
+fn set<M: Mill>(round: &Round<'_, M>, before: Before, mode: ProxyMode) {
+    for proxy in round.mill.proxies(before) {
+        proxy.set(mode);
+    }
 }
 
-impl Before {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Redis => "redis",
-            Self::Sql => "postgres",
-        }
+fn reset_all<M: Mill>(round: &Round<'_, M>, before: Before) {
+    for proxy in round.mill.proxies(before) {
+        proxy.reset();
     }
+}
 
-    fn proxies<'a>(self, round: &'a Round<'_>) -> Vec<&'a FaultProxy> {
-        match self {
-            Self::Redis => round.mill.redis_proxies(),
-            Self::Sql => round.mill.sql_proxy.iter().collect(),
-        }
-    }
-
-    fn set(self, round: &Round<'_>, mode: ProxyMode) {
-        for proxy in self.proxies(round) {
-            proxy.set(mode);
-        }
-    }
-
-    fn reset(self, round: &Round<'_>) {
-        for proxy in self.proxies(round) {
-            proxy.reset();
-        }
-    }
-
-    fn replies_lost(self, round: &Round<'_>) -> u64 {
-        let proxies = self.proxies(round).into_iter();
-        proxies.map(FaultProxy::replies_lost).sum()
-    }
+fn replies_lost<M: Mill>(round: &Round<'_, M>, before: Before) -> u64 {
+    let proxies = round.mill.proxies(before).into_iter();
+    proxies.map(FaultProxy::replies_lost).sum()
 }
 
 /// What is lost must be seldom enough that a connection can be set up and a transaction made.
 fn lose_replies(before: Before) -> ProxyMode {
     let others = match before {
         Before::Redis => 10,
-        Before::Sql => 60,
+        Before::Kafka | Before::Sql | Before::MongoDb => 60,
     };
     let every = NonZeroU64::MIN.saturating_add(others);
     ProxyMode::LoseReplies { every }
 }
 
-pub(super) fn before_redis() -> Vec<Fault> {
+pub(crate) fn before_redis<M: Mill>() -> Vec<Fault<M>> {
     let before = Before::Redis;
     vec![
         reset(before).small_on_postgres(),
@@ -74,16 +52,16 @@ pub(super) fn before_redis() -> Vec<Fault> {
     ]
 }
 
-pub(super) fn before_sql() -> Vec<Fault> {
-    let before = Before::Sql;
+/// Before what the effects are kept in.
+pub(crate) fn before_documents<M: Mill>(before: Before) -> Vec<Fault<M>> {
     vec![
-        reset(before).small_on_postgres(),
+        reset(before).small_on_postgres().small_on_mongodb(),
         refuse(before),
         // A call that was on its way is given up after a minute.
         mode(before, "half-open", ProxyMode::HalfOpen).alone(),
         mode(before, "late", ProxyMode::Delay(Duration::from_millis(50))),
         mode(before, "slow", slow()),
-        lossy(before).small_on_postgres(),
+        lossy(before).small_on_postgres().small_on_mongodb(),
     ]
 }
 
@@ -94,50 +72,50 @@ fn slow() -> ProxyMode {
 }
 
 /// The network is in a mode for a while.
-fn mode(before: Before, word: &str, mode: ProxyMode) -> Fault {
+fn mode<M: Mill>(before: Before, word: &str, mode: ProxyMode) -> Fault<M> {
     let name = format!("network before {}: {word}", before.name());
     Fault::new(name, move |round| {
         round.send_part(20)?;
-        before.set(round, mode);
+        set(round, before, mode);
         last(round.scale.outage());
-        before.set(round, ProxyMode::Pass);
+        set(round, before, ProxyMode::Pass);
         Ok(())
     })
 }
 
-fn reset(before: Before) -> Fault {
+fn reset<M: Mill>(before: Before) -> Fault<M> {
     let name = format!("network before {}: reset again and again", before.name());
     Fault::new(name, move |round| {
         round.send_part(20)?;
         for _ in 0..RESETS {
-            before.reset(round);
+            reset_all(round, before);
             last(RESET_INTERVAL);
         }
         Ok(())
     })
 }
 
-fn refuse(before: Before) -> Fault {
+fn refuse<M: Mill>(before: Before) -> Fault<M> {
     let name = format!("network before {}: reset and refused", before.name());
     Fault::new(name, move |round| {
         round.send_part(20)?;
-        before.set(round, ProxyMode::Refuse);
-        before.reset(round);
+        set(round, before, ProxyMode::Refuse);
+        reset_all(round, before);
         last(round.scale.outage());
-        before.set(round, ProxyMode::Pass);
+        set(round, before, ProxyMode::Pass);
         Ok(())
     })
 }
 
-fn lossy(before: Before) -> Fault {
+fn lossy<M: Mill>(before: Before) -> Fault<M> {
     let name = format!("network before {}: replies lost", before.name());
     Fault::new(name, move |round| {
         round.send_part(20)?;
-        let lost = before.replies_lost(round);
-        before.set(round, lose_replies(before));
+        let lost = replies_lost(round, before);
+        set(round, before, lose_replies(before));
         last(round.scale.outage());
-        before.set(round, ProxyMode::Pass);
-        ensure!(before.replies_lost(round) > lost, "no reply was lost");
+        set(round, before, ProxyMode::Pass);
+        ensure!(replies_lost(round, before) > lost, "no reply was lost");
         Ok(())
     })
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use testkit::servers::eventually;
 
 use super::Fault;
-use crate::audit::Baseline;
+use crate::mill::Mill;
 use crate::round::{Round, last};
 
 /// How often connections are killed in a round, and how far apart.
@@ -14,7 +14,7 @@ const CLIENT_KILLS: u32 = 20;
 const CLIENT_KILL_INTERVAL: Duration = Duration::from_millis(100);
 const LOADED: Duration = Duration::from_secs(30);
 
-pub(super) fn all() -> Vec<Fault> {
+pub(crate) fn all<M: Mill>() -> Vec<Fault<M>> {
     vec![
         Fault::new("redis: kill -9 and restart, twice", restart).small_on_sqlite(),
         Fault::new("redis: hangs (SIGSTOP)", hang).small_on_postgres(),
@@ -32,11 +32,11 @@ pub(super) fn all() -> Vec<Fault> {
     ]
 }
 
-fn restart(round: &mut Round<'_>) -> Result<()> {
+fn restart<M: Mill>(round: &mut Round<'_, M>) -> Result<()> {
     for percent in [20, 60] {
         round.send_part(percent)?;
-        round.mill.redis.kill()?;
-        round.mill.redis.restart()?;
+        round.mill.redis().kill()?;
+        round.mill.redis().restart()?;
     }
     // The fault lasts until everything is read in again.
     eventually("redis to have loaded its data", LOADED, || {
@@ -45,14 +45,14 @@ fn restart(round: &mut Round<'_>) -> Result<()> {
     Ok(())
 }
 
-fn hang(round: &mut Round<'_>) -> Result<()> {
+fn hang<M: Mill>(round: &mut Round<'_, M>) -> Result<()> {
     round.send_part(20)?;
-    round.mill.redis.pause()?;
+    round.mill.redis().pause()?;
     last(round.scale.outage());
-    round.mill.redis.resume()
+    round.mill.redis().resume()
 }
 
-fn cut(round: &mut Round<'_>) -> Result<()> {
+fn cut<M: Mill>(round: &mut Round<'_, M>) -> Result<()> {
     round.send_part(20)?;
     for _ in 0..CLIENT_KILLS {
         round.redis(&["CLIENT", "KILL", "TYPE", "normal"])?;
@@ -61,7 +61,7 @@ fn cut(round: &mut Round<'_>) -> Result<()> {
     Ok(())
 }
 
-fn pause(round: &mut Round<'_>) -> Result<()> {
+fn pause<M: Mill>(round: &mut Round<'_, M>) -> Result<()> {
     round.send_part(20)?;
     let outage = round.scale.outage();
     round.redis(&["CLIENT", "PAUSE", &outage.as_millis().to_string(), "ALL"])?;
@@ -69,7 +69,7 @@ fn pause(round: &mut Round<'_>) -> Result<()> {
     Ok(())
 }
 
-fn fill(round: &mut Round<'_>) -> Result<()> {
+fn fill<M: Mill>(round: &mut Round<'_, M>) -> Result<()> {
     round.send_part(20)?;
     round.redis(&["CONFIG", "SET", "maxmemory", "1mb"])?;
     let refused = round.redis(&["SET", "millrace:chaos:full", "1"]);
@@ -79,7 +79,7 @@ fn fill(round: &mut Round<'_>) -> Result<()> {
     Ok(())
 }
 
-fn forget_scripts(round: &mut Round<'_>) -> Result<()> {
+fn forget_scripts<M: Mill>(round: &mut Round<'_, M>) -> Result<()> {
     for percent in [20, 40, 60, 80] {
         round.send_part(percent)?;
         round.redis(&["SCRIPT", "FLUSH"])?;
@@ -88,9 +88,9 @@ fn forget_scripts(round: &mut Round<'_>) -> Result<()> {
 }
 
 /// Everything is in SQL already; what Redis forgets is only history.
-fn flush(round: &mut Round<'_>) -> Result<()> {
+fn flush<M: Mill>(round: &mut Round<'_, M>) -> Result<()> {
     round.drain()?;
     round.redis(&["FLUSHALL"])?;
-    round.baseline = Baseline::default();
+    round.baseline = round.mill.baseline()?;
     round.send_all()
 }

@@ -4,26 +4,27 @@ use anyhow::{Result, bail};
 use tests::SqlServer;
 
 use super::Fault;
+use crate::mill::Mill;
 use crate::round::{Round, last};
 
-pub(super) fn all() -> Vec<Fault> {
+pub(crate) fn all<M: Mill>() -> Vec<Fault<M>> {
     vec![
         Fault::new("postgres: kill -9 and restart, twice", restart).small_on_postgres(),
         Fault::new("postgres: hangs (SIGSTOP)", hang),
     ]
 }
 
-fn restart(round: &mut Round<'_>) -> Result<()> {
+fn restart<M: Mill>(round: &mut Round<'_, M>) -> Result<()> {
     for percent in [20, 60] {
         round.send_part(percent)?;
-        round.mill.sql.restart()?;
+        round.mill.sql().restart()?;
     }
     Ok(())
 }
 
-fn hang(round: &mut Round<'_>) -> Result<()> {
+fn hang<M: Mill>(round: &mut Round<'_, M>) -> Result<()> {
     round.send_part(20)?;
-    let SqlServer::Postgres(server) = &round.mill.sql else {
+    let SqlServer::Postgres(server) = round.mill.sql() else {
         bail!("this database has no server");
     };
     server.pause()?;

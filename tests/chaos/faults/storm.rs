@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Fault, without_crashes};
+use super::Fault;
+use crate::mill::Mill;
 use crate::round::Round;
 use crate::table::say;
 
@@ -13,10 +14,11 @@ const FAULTS: usize = 6;
 /// More than elsewhere, so that events come until the end of it.
 const EVENTS: u64 = 2_000;
 
-pub(super) fn all(postgres: bool) -> Vec<Fault> {
+/// Of faults that a function gives.
+pub(crate) fn all<M: Mill>(of: impl Fn() -> Vec<Fault<M>> + Copy + 'static) -> Vec<Fault<M>> {
     let storm = |number| {
         let name = format!("storm {number}: {FAULTS} faults in a row, at random");
-        let fault = Fault::new(name, move |round| rage(round, postgres)).with_events(EVENTS);
+        let fault = Fault::new(name, move |round| rage(round, of())).with_events(EVENTS);
         if number == 1 {
             fault.small_on_postgres()
         } else {
@@ -26,8 +28,7 @@ pub(super) fn all(postgres: bool) -> Vec<Fault> {
     (1..=STORMS).map(storm).collect()
 }
 
-fn rage(round: &mut Round<'_>, postgres: bool) -> Result<()> {
-    let mut faults = without_crashes(postgres);
+fn rage<M: Mill>(round: &mut Round<'_, M>, mut faults: Vec<Fault<M>>) -> Result<()> {
     faults.retain(|fault| !fault.alone);
     for _ in 0..FAULTS {
         let number = round.random.usize(..faults.len());

@@ -6,8 +6,8 @@ mod carrying;
 mod tests;
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -52,6 +52,7 @@ pub struct FaultProxy {
     address: String,
     control: watch::Sender<Control>,
     counts: Arc<Counts>,
+    server: Arc<Mutex<String>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -79,9 +80,10 @@ impl FaultProxy {
             stopped: false,
         });
         let counts = Arc::new(Counts::default());
+        let server = Arc::new(Mutex::new(server.to_owned()));
         let place = Place {
             address: address.clone(),
-            server: server.to_owned(),
+            server: Arc::clone(&server),
             counts: Arc::clone(&counts),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -105,6 +107,7 @@ impl FaultProxy {
             address,
             control,
             counts,
+            server,
             thread: Some(thread),
         })
     }
@@ -122,6 +125,11 @@ impl FaultProxy {
     /// Ends every connection that is there with a reset.
     pub fn reset(&self) {
         self.control.send_modify(|control| control.resets += 1);
+    }
+
+    /// New connections go to the server at this address.
+    pub fn point_at(&self, server: &str) {
+        server.clone_into(&mut self.server.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// How many replies were lost so far.
@@ -143,8 +151,15 @@ impl Drop for FaultProxy {
 /// Where the proxy stands.
 struct Place {
     address: String,
-    server: String,
+    server: Arc<Mutex<String>>,
     counts: Arc<Counts>,
+}
+
+impl Place {
+    fn server(&self) -> String {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        server.clone()
+    }
 }
 
 async fn serve(
@@ -172,7 +187,7 @@ async fn serve(
             accepted = accept(listener.as_ref()) => {
                 let Some(client) = accepted else { continue };
                 let counts = Arc::clone(&place.counts);
-                let carried = carrying::carry(client, place.server.clone(), control.clone(), counts);
+                let carried = carrying::carry(client, place.server(), control.clone(), counts);
                 connections.spawn(carried);
             }
         }

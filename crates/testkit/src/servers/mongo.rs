@@ -1,6 +1,7 @@
 //! MongoDB for tests: a server of one's own, or a database of the shared one.
 
 mod bson;
+mod unwilling_primary;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{Read as _, Write as _};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use super::local_server::LocalServer;
 use super::shared::{Shared, SharedServer};
 use super::{environment, or_skip, url_of_database};
+pub use unwilling_primary::{Refusal, UnwillingPrimary};
 
 const SCRIPT: &str = "mongodb.sh";
 const DEFAULT_PORT: u16 = 27_017;
@@ -126,15 +128,7 @@ fn find() -> Result<Shared> {
 fn ask(url: &str, database: &str, command: &[(&str, Value)]) -> Result<Value> {
     let database = json!(database);
     let fields = command.iter().map(|(name, value)| (*name, value));
-    let document = bson::encode(fields.chain([("$db", &database)]))?;
-    let length = i32::try_from(HEADER_BYTES + PREFIX_BYTES + document.len())?;
-
-    let mut message = Vec::new();
-    for number in [length, 0, 0, OP_MSG, 0] {
-        message.extend(number.to_le_bytes());
-    }
-    message.push(0);
-    message.extend(document);
+    let message = message(0, &bson::encode(fields.chain([("$db", &database)]))?)?;
 
     let mut connection = TcpStream::connect(address_of(url))?;
     connection.set_read_timeout(Some(ANSWER_WAIT_MAX))?;
@@ -147,6 +141,18 @@ fn ask(url: &str, database: &str, command: &[(&str, Value)]) -> Result<Value> {
     connection.read_exact(&mut answer)?;
     let document = answer.get(HEADER_BYTES - length.len() + PREFIX_BYTES..);
     bson::decode(document.context("an answer has no document")?)
+}
+
+/// A message of one document, which answers the one of that id.
+fn message(answers: i32, document: &[u8]) -> Result<Vec<u8>> {
+    let length = i32::try_from(HEADER_BYTES + PREFIX_BYTES + document.len())?;
+    let mut message = Vec::new();
+    for number in [length, 0, answers, OP_MSG, 0] {
+        message.extend(number.to_le_bytes());
+    }
+    message.push(0);
+    message.extend(document);
+    Ok(message)
 }
 
 /// `host:port` of the first server that a URL names.

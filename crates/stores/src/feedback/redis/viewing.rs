@@ -18,17 +18,18 @@ pub(super) async fn overview(link: &Link, count: usize) -> Result<BatchesOvervie
     let now = pages::now(link).await?;
     let mut overview = BatchesOverview::default();
     let mut oldest: Ranking<Placed> = Ranking::of(count);
+    // Open ones first: what is taken meanwhile is then seen twice, and never overlooked.
+    let mut index = Pages::of_index();
+    while let Some(page) = index.next(link).await? {
+        for batch in pages::open_batches(link, pages::agents(page)).await? {
+            overview.count(of_open(batch, 0, now), &mut oldest);
+        }
+    }
     let mut flushes = Pages::of_flushes();
     while let Some(page) = flushes.next(link).await? {
         for flush in pages::flushes(link, page).await? {
             let items = flush.meta.map_or(0, |meta| meta.items);
             overview.count(of_flush(flush, (items, 0), now), &mut oldest);
-        }
-    }
-    let mut index = Pages::of_index();
-    while let Some(page) = index.next(link).await? {
-        for batch in pages::open_batches(link, pages::agents(page)).await? {
-            overview.count(of_open(batch, 0, now), &mut oldest);
         }
     }
     overview.batches = oldest.into_iter().map(|placed| placed.batch).collect();

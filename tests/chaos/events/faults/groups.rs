@@ -6,8 +6,9 @@ use anyhow::Result;
 use common::topics::{self, EventsNormalized, EventsRaw, Topic as _, TopicInfo};
 use testkit::servers::eventually;
 
-use super::Fault;
-use crate::round::Round;
+use super::Round;
+use crate::events::Deployment;
+use crate::faults::Fault;
 use crate::worker::Role;
 
 /// Finished messages that are kept here, so that little is enough to be trimmed.
@@ -16,7 +17,7 @@ const RETAINED: u64 = 50;
 const BEHIND: u64 = 600;
 const SOON: Duration = Duration::from_secs(20);
 
-pub(super) fn all() -> Vec<Fault> {
+pub(super) fn all() -> Vec<Fault<Deployment>> {
     vec![
         Fault::new("every group destroyed while running, three times", destroy).small_on_sqlite(),
         Fault::new("trimmed while the event-processors are down", |round| {

@@ -6,10 +6,11 @@ use anyhow::{Context as _, Result, ensure};
 use testkit::servers::eventually;
 use tests::{Differences, Sender};
 
-use super::Fault;
-use crate::audit::Baseline;
-use crate::producer::sale;
-use crate::round::Round;
+use super::Round;
+use crate::events::Deployment;
+use crate::events::audit::Baseline;
+use crate::events::sales::sale;
+use crate::faults::Fault;
 
 const EVENTS: u64 = 15;
 /// From the request to the effect in SQL, in the median: far above what a busy machine needs, far
@@ -19,7 +20,7 @@ const SOON: Duration = Duration::from_secs(20);
 /// Whose events they are; the round's own come later.
 const BRAND: &str = "one-at-a-time";
 
-pub(super) fn one_at_a_time() -> Fault {
+pub(super) fn one_at_a_time() -> Fault<Deployment> {
     Fault::new("no fault: one event at a time, median latency", measure)
         .small_on_sqlite()
         .small_on_postgres()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bus::Bus;
 use stores::{Analytics, Database, Features, Outbox, Profiles};
-use testkit::servers::{FaultProxy, ProxyMode, RedisServer};
+use testkit::servers::{FaultProxy, RedisServer};
 use tests::SqlServer;
 use tokio::runtime::Runtime;
 
@@ -20,14 +20,14 @@ pub(crate) const LEASE: Duration = Duration::from_secs(1);
 /// Servers, proxies and workers. What uses a server is dropped before it.
 pub(crate) struct Deployment {
     /// One of each role, in the order of the roles.
-    workers: Vec<Worker>,
+    pub(super) workers: Vec<Worker>,
     /// More of them, for one round.
-    seconds: Vec<Worker>,
+    pub(super) seconds: Vec<Worker>,
     variables: Vec<(String, String)>,
     bus: Bus,
     database: Database,
     /// Between the workers and Redis, one for each role.
-    redis_proxies: BTreeMap<Role, FaultProxy>,
+    pub(super) redis_proxies: BTreeMap<Role, FaultProxy>,
     /// Between the workers and PostgreSQL.
     pub(crate) sql_proxy: Option<FaultProxy>,
     pub(crate) redis: RedisServer,
@@ -45,7 +45,7 @@ impl Deployment {
             database.migrate().await.context("migrating")?;
             anyhow::Ok((Bus::on_redis(redis.url(), COMMAND_TIMEOUT)?, database))
         })?;
-        let proxies = Role::ALL.map(|role| Ok((role, FaultProxy::start(&redis.address())?)));
+        let proxies = Role::OF_EVENTS.map(|role| Ok((role, FaultProxy::start(&redis.address())?)));
         let redis_proxies: BTreeMap<_, _> = proxies.into_iter().collect::<Result<_>>()?;
         let (sql_proxy, database_url) = match &sql {
             SqlServer::Sqlite(_) => (None, sql.url()),
@@ -80,8 +80,8 @@ impl Deployment {
         Ok(deployment)
     }
 
-    fn one_of_each(&self) -> Result<Vec<Worker>> {
-        let started = Role::ALL.map(|role| self.start_worker(role));
+    pub(super) fn one_of_each(&self) -> Result<Vec<Worker>> {
+        let started = Role::OF_EVENTS.map(|role| self.start_worker(role));
         let mut workers = started.into_iter().collect::<Result<Vec<_>>>()?;
         for worker in &mut workers {
             worker.wait_ready()?;
@@ -104,43 +104,12 @@ impl Deployment {
             .context("a role without a proxy")
     }
 
-    /// What stands before Redis.
-    pub(crate) fn redis_proxies(&self) -> Vec<&FaultProxy> {
-        self.redis_proxies.values().collect()
-    }
-
-    /// Nothing stands in the way any more.
-    pub(crate) fn let_pass(&self) {
-        for proxy in self.redis_proxies.values().chain(&self.sql_proxy) {
-            proxy.set(ProxyMode::Pass);
-        }
-    }
-
-    /// Another of each role, until the end of the round.
-    pub(crate) fn double(&mut self) -> Result<()> {
-        self.seconds = self.one_of_each()?;
-        Ok(())
-    }
-
-    /// Ends the second workers in good order.
-    pub(crate) fn undouble(&mut self) -> Result<()> {
-        for mut second in self.seconds.drain(..) {
-            second.process.terminate(Duration::from_mins(1))?;
-        }
-        Ok(())
-    }
-
     /// The first worker of a role.
     pub(crate) fn worker(&mut self, role: Role) -> Result<&mut Worker> {
         let mut workers = self.workers.iter_mut();
         workers
             .find(|worker| worker.role == role)
             .context("a role without a worker")
-    }
-
-    /// All workers, the second ones as well.
-    pub(crate) fn all_workers(&mut self) -> Vec<&mut Worker> {
-        self.workers.iter_mut().chain(&mut self.seconds).collect()
     }
 
     /// Where events may be posted to.

@@ -10,9 +10,10 @@ use common::topics::{
 };
 use serde_json::Value;
 use testkit::servers::{WorkerProcess, eventually_async, free_address, http_get};
-use tests::Ledger;
 
-use crate::deployment::Deployment;
+use super::deployment::Deployment;
+use super::sales::Sales;
+use crate::findings::Findings;
 
 /// What must be finished for a round to be over.
 const TOPICS: [TopicInfo; 2] = [EventsRaw::INFO, EventsNormalized::INFO];
@@ -28,28 +29,6 @@ pub(crate) struct Baseline {
     normalized: u64,
     rejected: u64,
     requests: u64,
-}
-
-/// What was found.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Findings {
-    pub(crate) lost: i64,
-    pub(crate) doubled: i64,
-    /// Messages that nobody finishes.
-    pub(crate) stuck: u64,
-    pub(crate) dead: u64,
-    /// By how much numbers that must be equal differ.
-    pub(crate) difference: u64,
-    pub(crate) notes: Vec<String>,
-}
-
-impl Findings {
-    fn expect_equal(&mut self, what: &str, found: u64, expected: u64) {
-        if found != expected {
-            self.difference += found.abs_diff(expected);
-            self.notes.push(format!("{what}: {found}, not {expected}"));
-        }
-    }
 }
 
 impl Baseline {
@@ -127,10 +106,11 @@ fn unaccounted(overview: &TopicOverview) -> u64 {
 /// Compares everything that there is after a round with what was accepted in it.
 pub(crate) fn check(
     mill: &Deployment,
-    (ledger, brand): (&Ledger, &str),
+    source: &Sales,
     before: &Baseline,
     findings: &mut Findings,
 ) -> Result<()> {
+    let (ledger, brand) = (&source.sender.ledger, source.brand.as_str());
     mill.block_on(async {
         let differences = ledger.compare(&mill.stores(), brand).await?;
         findings.lost = differences.lost;

@@ -8,8 +8,11 @@ use common::topics::{EventsNormalized, EventsRaw, Topic as _, TopicInfo};
 use crash_points::CrashPoint;
 use testkit::servers::{ProxyMode, eventually};
 
-use super::Fault;
-use crate::round::{Round, last};
+use super::Round;
+use crate::events::Deployment;
+use crate::faults::Fault;
+use crate::mill::Mill as _;
+use crate::round::last;
 use crate::worker::Role;
 
 /// More than two batches, the first of which is settled in two parts.
@@ -155,7 +158,7 @@ const SMALL: [(CrashPoint, Role); 9] = [
 /// The replies after which it cuts a worker.
 const SMALL_SWEEP: [u64; 3] = [1, 2, 4];
 
-pub(super) fn all() -> Vec<Fault> {
+pub(super) fn all() -> Vec<Fault<Deployment>> {
     let mut faults = Vec::new();
     for &point in CrashPoint::ALL {
         for &role in roles(point) {
@@ -185,7 +188,7 @@ pub(super) fn all() -> Vec<Fault> {
     faults
 }
 
-fn crash(role: Role, point: CrashPoint, crash_at: String) -> Fault {
+fn crash(role: Role, point: CrashPoint, crash_at: String) -> Fault<Deployment> {
     let way = Way::to(point);
     let name = format!("crash: {} at {crash_at}", role.name());
     let fault = Fault::new(name, move |round| inject(round, way, role, &crash_at));
@@ -202,7 +205,7 @@ fn inject(round: &mut Round<'_>, way: Way, role: Role, crash_at: &str) -> Result
     match way {
         Way::Requests => {
             round.mill.worker(role)?.replace_armed(crash_at)?;
-            round.send();
+            round.send()?;
         }
         Way::LateReplies => {
             let worker = round.mill.worker(role)?;
@@ -231,7 +234,7 @@ fn deliver_too_late(round: &mut Round<'_>, role: Role, crash_at: &str) -> Result
             .mill
             .redis_proxy(role)?
             .set(ProxyMode::Delay(TOO_LATE));
-        round.send();
+        round.send()?;
         last(TOO_LATE);
         round.mill.let_pass();
         let worker = round.mill.worker(role)?;
@@ -277,7 +280,7 @@ fn wait_normalized(round: &mut Round<'_>) -> Result<()> {
 fn stop_in_the_middle(round: &mut Round<'_>, role: Role) -> Result<()> {
     let topic = match role {
         Role::Processor => EventsNormalized::INFO,
-        Role::Api | Role::Normalizer => EventsRaw::INFO,
+        Role::Api | Role::Normalizer | Role::Flusher => EventsRaw::INFO,
     };
     eventually("two batches in hand", SOON, || {
         let group = group(round, &topic)?;
