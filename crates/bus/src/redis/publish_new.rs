@@ -99,29 +99,31 @@ pub(super) async fn publish_new(
     pipeline.cmd("EVAL").arg(CLAIM_APPENDED).arg(2);
     pipeline.arg(topic).arg(&claims.key).arg(&claims.expires_at);
     pipeline.arg(window.claimant).arg(&new);
-    let replies = link.send_transaction(&pipeline).await?;
-    for (number, (id, is_first)) in numbers.into_iter().zip(outcomes(replies, new.len())?) {
+    let outcomes = outcomes(link.send_transaction(&pipeline).await?, new.len())?;
+    for (number, outcome) in numbers.into_iter().zip(outcomes) {
         if let Some(place) = ids.get_mut(number) {
-            *place = is_first.then_some(id);
+            *place = outcome;
         }
     }
     Ok(ids)
 }
 
-/// The id of each message, and whether nobody had claimed its name since the look-up.
-fn outcomes(replies: Replies, messages: usize) -> Result<Vec<(MessageId, bool)>, BusError> {
+/// The id of each message; `None` where somebody had claimed its name since the look-up.
+fn outcomes(replies: Replies, messages: usize) -> Result<Vec<Option<MessageId>>, BusError> {
     let mut replies = replies.into_iter();
-    let ids = replies.by_ref().take(messages);
-    let ids: Vec<MessageId> = ids
-        .map(|id| reply::message_id(id?))
-        .collect::<Result<_, _>>()?;
-    let claimed = reply::text(replies.next().transpose()?.unwrap_or_default())?;
+    let mut ids = Vec::with_capacity(messages);
+    for id in replies.by_ref().take(messages) {
+        ids.push(reply::message_id(id?)?);
+    }
+    let is_first = reply::text(replies.next().transpose()?.unwrap_or_default())?;
     // A message without an outcome must not count as one that was published before.
-    if ids.len() < messages || claimed.len() < messages {
+    if ids.len() < messages || is_first.len() < messages {
         return Err(reply::unexpected("a transaction", &[]));
     }
-    let is_first = claimed.bytes().map(|byte| byte == b'1');
-    Ok(ids.into_iter().zip(is_first).collect())
+    let outcomes = ids.into_iter().zip(is_first.bytes());
+    Ok(outcomes
+        .map(|(id, is_first)| (is_first == b'1').then_some(id))
+        .collect())
 }
 
 /// Which names are claimed. The topic is asked for, too, where it is a stream of the same server.
