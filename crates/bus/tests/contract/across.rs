@@ -2,6 +2,8 @@
 
 #[path = "across/bench.rs"]
 mod bench;
+#[path = "across/left_behind.rs"]
+mod left_behind;
 #[path = "across/migrating.rs"]
 mod migrating;
 #[path = "across/outputs.rs"]
