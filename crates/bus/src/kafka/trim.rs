@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::topics::TopicInfo;
+use common::topics::{Home, TopicInfo};
 use rdkafka::Offset;
 use rdkafka::admin::AdminOptions;
 
@@ -39,7 +39,11 @@ fn plan(core: &Core, topic: &TopicInfo) -> Result<Vec<Plan>, BusError> {
     let name = core.settings.topic_name(topic.name);
     let mut spans = looker.spans(&name, partitions)?;
     for (span, kept) in spans.iter_mut().zip(shares(topic.retained, partitions)) {
-        span.to = span.from.max(span.to.saturating_sub(kept));
+        span.to = match topic.home {
+            // Other programs read it, whose groups nobody here knows: the broker's retention goes.
+            Home::Kafka => span.from,
+            Home::Bus => span.from.max(span.to.saturating_sub(kept)),
+        };
     }
     let mut plans = vec![(name, Vec::new())];
     for group in topic.groups {
