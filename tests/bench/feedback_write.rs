@@ -41,7 +41,7 @@ pub(crate) async fn beside_update(mongo: &MongoServer, repetitions: usize) -> Re
     // Not used where there is a MongoDB.
     let database = Database::open("sqlite::memory:", 1)?;
     let store = settings.documents.open(&settings.mongo, &database);
-    let bare = async || bare(mongo).await;
+    let bare = async || bare(mongo);
     let ours = async || ours(mongo, &store).await;
     Turns::take(repetitions, bare, ours).await
 }
@@ -59,7 +59,7 @@ async fn ours(mongo: &MongoServer, store: &Arc<dyn FeedbackDocuments>) -> Result
     Ok(sample)
 }
 
-async fn bare(mongo: &MongoServer) -> Result<Sample> {
+fn bare(mongo: &MongoServer) -> Result<Sample> {
     empty(mongo)?;
     let statement = |document: &FeedbackDocument| {
         let id = &document.feedback_id;

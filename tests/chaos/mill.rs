@@ -25,6 +25,9 @@ pub(crate) trait Mill: Sized + 'static {
     /// Which of them every run of the tests tries.
     fn backend(&self) -> Backend;
 
+    /// How much must have been accepted in all rounds of a run.
+    fn accepted_min(&self, scale: Scale) -> i64;
+
     /// What there is now.
     fn baseline(&self) -> Result<Self::Baseline>;
 

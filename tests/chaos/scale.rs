@@ -39,14 +39,6 @@ impl Scale {
         }
     }
 
-    /// Events that must have been accepted in all rounds over one database.
-    pub(crate) fn accepted_min(self) -> i64 {
-        match self {
-            Self::Small => 3_000,
-            Self::Full => 50_000,
-        }
-    }
-
     /// For how long a worker hangs; longer than its lease.
     pub(crate) fn hang(self) -> Duration {
         match self {

@@ -31,6 +31,13 @@ impl Mill for Deployment {
         }
     }
 
+    fn accepted_min(&self, scale: Scale) -> i64 {
+        match scale {
+            Scale::Small => 3_000,
+            Scale::Full => 50_000,
+        }
+    }
+
     fn baseline(&self) -> Result<Baseline> {
         Baseline::of(self)
     }

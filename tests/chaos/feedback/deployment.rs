@@ -41,7 +41,6 @@ pub(crate) struct Deployment {
     pub(super) seconds: Vec<Worker>,
     variables: Vec<(String, String)>,
     bus: Bus,
-    database: Database,
     pub(super) documents: Arc<dyn FeedbackDocuments>,
     /// Between the flushers and the Redis of the bus.
     pub(super) redis_proxy: FaultProxy,
@@ -133,13 +132,13 @@ impl Deployment {
             .enable_all()
             .build()?;
         let stores = stores(world, &servers)?;
-        let (bus, database, documents) = runtime.block_on(async {
+        let (bus, documents) = runtime.block_on(async {
             let database = Database::open(&servers.sql.url(), 2)?;
             database.migrate().await.context("migrating")?;
             let documents = stores.documents.open(&stores.mongo, &database);
             documents.prepare().await.context("preparing documents")?;
             let bus = bus(&servers.streams, servers.kafka.as_ref())?;
-            anyhow::Ok((bus, database, documents))
+            anyhow::Ok((bus, documents))
         })?;
         let unwilling = servers.mongo.as_ref();
         let unwilling = unwilling.map(|mongo| UnwillingPrimary::start(&mongo.address()));
@@ -156,7 +155,6 @@ impl Deployment {
             seconds: Vec::new(),
             variables: Vec::new(),
             bus,
-            database,
             documents,
             redis_proxy: FaultProxy::start(&servers.streams.address())?,
             documents_proxy: behind
@@ -270,7 +268,7 @@ impl Deployment {
         let redis = self.pair.as_ref().map(|pair| pair.primary.url());
         let redis = redis.unwrap_or(self.streams.url());
         let mongo = self.mongo.as_ref().map(|mongo| mongo.url());
-        let stores = Settings::parse(self.world, redis, mongo)?;
+        let stores = Settings::of(self.world, redis, mongo)?;
         let clock = Arc::new(SystemClock);
         Ok(stores
             .batches
@@ -292,7 +290,7 @@ impl Deployment {
 }
 
 impl Settings {
-    fn parse(world: World, redis: &str, mongo: Option<&str>) -> Result<Self> {
+    fn of(world: World, redis: &str, mongo: Option<&str>) -> Result<Self> {
         let mut arguments = vec!["chaos", "--redis-url", redis];
         arguments.extend(["--feedback-batch-store", world.batches]);
         arguments.extend(["--mongodb-database", DATABASE]);
@@ -315,7 +313,7 @@ fn bus(streams: &RedisServer, kafka: Option<&ProxiedKafka>) -> Result<Bus> {
 
 fn stores(world: World, servers: &Servers) -> Result<Settings> {
     let mongo = servers.mongo.as_ref().map(|mongo| mongo.url());
-    Settings::parse(world, servers.batches().url(), mongo)
+    Settings::of(world, servers.batches().url(), mongo)
 }
 
 fn redis_url(proxy: &FaultProxy) -> String {

@@ -28,6 +28,13 @@ impl Mill for Deployment {
         self.world.documents
     }
 
+    fn accepted_min(&self, scale: Scale) -> i64 {
+        match scale {
+            Scale::Small => 1_500,
+            Scale::Full => 20_000,
+        }
+    }
+
     fn baseline(&self) -> Result<Baseline> {
         Baseline::of(self)
     }

@@ -74,7 +74,7 @@ fn poison(round: &mut Round<'_>) -> Result<()> {
         let mut replies: Vec<FeedbackReply> = (0..5).map(|number| reply(round, number)).collect();
         if let [nobody, control, long, large, unnamed] = replies.as_mut_slice() {
             nobody.agent_id = String::new();
-            control.agent_id = "agent\n1".to_owned();
+            "agent\n1".clone_into(&mut control.agent_id);
             long.feedback_id = Some("x".repeat(201));
             large.text = "x".repeat(TOO_LARGE);
             unnamed.message_id = String::new();
