@@ -98,13 +98,12 @@ impl Server for KafkaServer {
     async fn give_up_late(
         &self,
         topic: &TopicInfo,
-        _letters: &[LateLetter],
+        letters: &[LateLetter],
     ) -> Result<u64, BusError> {
-        let why = format!(
-            "late letters of {} cannot be written to Kafka yet",
-            topic.name
-        );
-        Err(BusError::Declined(why))
+        topics::ensure(&self.core, &topic.dead_letters()).await?;
+        let (topic, letters) = (*topic, letters.to_vec());
+        let write = move |core: &Core| letters::give_up(core, &topic, &letters);
+        blocking(&self.core, write).await
     }
 
     async fn open_group(&self, topic: &str, group: &str) -> Result<Opened, BusError> {

@@ -14,8 +14,8 @@ use common::{Clock, UnixMillis};
 use redis_link::Link;
 use testkit::servers::{RedisDatabase, kafka_brokers, kafka_prefix, redis_database};
 
-/// Makes tests of the cases of a module, one on each back-end but Kafka.
-macro_rules! on_redis_and_memory {
+/// Makes tests of the cases of a module, one on each back-end.
+macro_rules! on_every_back_end {
     ($($case:ident,)*) => {
         mod memory {
             $(#[tokio::test]
@@ -49,13 +49,6 @@ macro_rules! on_redis_and_memory {
                 super::$case(bench).await
             })*
         }
-    };
-}
-
-/// Makes tests of the cases of a module, one on each back-end.
-macro_rules! on_every_back_end {
-    ($($case:ident,)*) => {
-        on_redis_and_memory! { $($case,)* }
 
         mod kafka {
             $(#[tokio::test]

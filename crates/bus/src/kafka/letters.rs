@@ -4,12 +4,14 @@
 
 mod deciding;
 mod index;
+mod late;
 
 use common::topics::{DEAD_LETTER_SUFFIX, TopicInfo};
 use rdkafka::Message as _;
 
 pub(super) use self::deciding::{Decision, Verdict, decide, expire};
 pub(super) use self::index::{Index, Indexes};
+pub(super) use self::late::give_up;
 use super::client::{Core, locked};
 use super::looker::{LOOKER, Span, Visit};
 use super::place::Place;
@@ -40,6 +42,7 @@ pub(super) fn count(
     overview.redriven = index.counts.redriven;
     overview.discarded = index.counts.discarded;
     overview.expired = index.counts.expired;
+    overview.late = index.counts.late;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use crate::Bench;
 use crate::notes::{Note, Notes, READERS, notes};
 use crate::readers::{Reader, assert_balanced, dead, done, number_of, options};
 
-on_redis_and_memory! {
+on_every_back_end! {
     a_late_letter_tells_what_any_letter_tells,
     a_late_letter_is_written_once,
     more_late_letters_than_one_call_takes_are_each_written_once,

@@ -128,8 +128,10 @@ mod tests {
         let Worker {
             redis,
             batches,
-            mongo,
+            mut mongo,
         } = Worker::parse_from(arguments);
+        // The environment may name one.
+        mongo.mongodb_uri = None;
         batches.open(&redis, &mongo, Arc::new(NoClock))
     }
 

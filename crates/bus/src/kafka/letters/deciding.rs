@@ -16,7 +16,7 @@ use crate::kafka::record::Record;
 use crate::message_id::MessageId;
 
 /// How often a transaction is begun that others fenced.
-const ATTEMPTS_MAX: u32 = 10;
+pub(super) const ATTEMPTS_MAX: u32 = 10;
 
 /// What is to become of letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,7 @@ pub(in crate::kafka) fn decide(
             topic,
             producer: &producer,
             sent: Vec::new(),
+            oldest_ms: oldest_ms(),
         };
         match deciding.run(&mut index, ids, decision) {
             Ok(verdicts) => return Ok(verdicts),
@@ -76,7 +77,7 @@ pub(in crate::kafka) fn decide(
 /// Removes letters that were kept long enough. Blocks.
 pub(in crate::kafka) fn expire(core: &Core, topic: &TopicInfo) -> Result<(), BusError> {
     let stream = topic.dead_letters();
-    let oldest_ms = now_ms().saturating_sub(i64::try_from(RETENTION.as_millis()).unwrap_or(0));
+    let oldest_ms = oldest_ms();
     let ids: Vec<MessageId> = {
         let index = core.letters.of(&stream);
         let mut index = locked(&index);
@@ -93,6 +94,10 @@ pub(in crate::kafka) fn expire(core: &Core, topic: &TopicInfo) -> Result<(), Bus
         return Ok(());
     }
     decide(core, topic, &ids, Decision::Expire).map(drop)
+}
+
+fn oldest_ms() -> i64 {
+    now_ms().saturating_sub(i64::try_from(RETENTION.as_millis()).unwrap_or(0))
 }
 
 enum Failure {
@@ -118,6 +123,8 @@ struct Deciding<'a> {
     producer: &'a FutureProducer<Telling>,
     /// What was published again: the place of its verdict, and its report.
     sent: Vec<(usize, rdkafka::producer::DeliveryFuture)>,
+    /// What is older has been kept long enough.
+    oldest_ms: i64,
 }
 
 impl Deciding<'_> {
@@ -164,6 +171,12 @@ impl Deciding<'_> {
             verdicts.push(verdict);
             if let Some(letter) = index.live.get(&offset) {
                 self.append(&stream, Some(letter.key.clone()), None)?;
+            }
+        }
+        if decision == Decision::Expire {
+            // The claims of letters are kept as long as letters are.
+            for key in index.written_before(self.oldest_ms) {
+                self.append(&stream, Some(key), None)?;
             }
         }
         let (key, value) = counts.record();
@@ -231,15 +244,15 @@ fn offset_of(index: &Index, id: MessageId) -> Option<i64> {
     (place.id(letter.at_ms) == id).then_some(place.offset)
 }
 
-/// Fences whoever decides on letters of the same topic.
-fn begin(core: &Core, topic: &TopicInfo) -> Result<FutureProducer<Telling>, KafkaError> {
+/// Fences whoever decides on letters of the same topic, or writes some.
+pub(super) fn begin(core: &Core, topic: &TopicInfo) -> Result<FutureProducer<Telling>, KafkaError> {
     let name = format!("millrace-letters-{}", topic.name);
     let producer = core.transactional(&core.settings.group_name(&name))?;
     producer.init_transactions(core.settings.timeout())?;
     Ok(producer)
 }
 
-fn is_fenced(error: &KafkaError) -> bool {
+pub(super) fn is_fenced(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(
