@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# with-servers.sh <command…>: runs it with a Kafka and a MongoDB of its own, named by KAFKA_BROKERS
-# and MONGODB_URI, and discards them. What already names a server is left as it is; one that does not
-# start is not named.
+# with-servers.sh <command…>: runs it with a Kafka and a MongoDB of its own, named by
+# TEST_KAFKA_BROKERS and TEST_MONGODB_URI, and discards them. Where KAFKA_BROKERS or MONGODB_URI name
+# one, it is that one; the command does not see these, for they are settings of workers, too. A server
+# that does not start is not named.
 set -euo pipefail
 
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -25,7 +26,8 @@ run_server() {
     "$scripts/$1.sh" start "$folder/$1" "$port" --with $$ >&2 && "$scripts/$1.sh" url "$folder/$1" "$port"
 }
 
-if [ -z "${KAFKA_BROKERS:-}" ] && url=$(run_server kafka); then export KAFKA_BROKERS=$url; fi
-if [ -z "${MONGODB_URI:-}" ] && url=$(run_server mongodb); then export MONGODB_URI=$url; fi
+if url=${KAFKA_BROKERS:-$(run_server kafka)}; then export TEST_KAFKA_BROKERS=$url; fi
+if url=${MONGODB_URI:-$(run_server mongodb)}; then export TEST_MONGODB_URI=$url; fi
+unset KAFKA_BROKERS MONGODB_URI
 
 "$@"

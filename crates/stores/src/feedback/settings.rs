@@ -128,10 +128,8 @@ mod tests {
         let Worker {
             redis,
             batches,
-            mut mongo,
+            mongo,
         } = Worker::parse_from(arguments);
-        // The environment may name one.
-        mongo.mongodb_uri = None;
         batches.open(&redis, &mongo, Arc::new(NoClock))
     }
 

@@ -66,7 +66,9 @@ pub fn kafka_topics(brokers: &str, options: &[&str]) -> Result<String> {
 }
 
 fn find() -> Result<Shared> {
-    if let Some(brokers) = environment("KAFKA_BROKERS") {
+    if let Some(brokers) =
+        environment("TEST_KAFKA_BROKERS").or_else(|| environment("KAFKA_BROKERS"))
+    {
         let reached = brokers
             .split(',')
             .any(|broker| TcpStream::connect(broker.trim()).is_ok());

@@ -117,7 +117,7 @@ pub fn mongo_command(url: &str, database: &str, command: &[(&str, Value)]) -> Re
 }
 
 fn find() -> Result<Shared> {
-    if let Some(url) = environment("MONGODB_URI") {
+    if let Some(url) = environment("TEST_MONGODB_URI").or_else(|| environment("MONGODB_URI")) {
         TcpStream::connect(address_of(&url))
             .context("MONGODB_URI is set, and its server cannot be reached")?;
         return Ok(Shared::Named(url));
