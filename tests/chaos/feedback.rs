@@ -9,6 +9,8 @@ mod mill;
 mod redis_pair;
 mod world;
 
+use std::io::Write as _;
+
 use anyhow::Result;
 
 pub(crate) use deployment::Deployment;
@@ -21,7 +23,11 @@ use crate::scale::Scale;
 /// faults are tried by `make chaos`, and none by the tests of every day.
 pub(crate) fn survive(world: World) -> Result<()> {
     if world.kafka && Scale::chosen()? == Scale::Small {
-        println!("{}: tried by make chaos only", world.name);
+        writeln!(
+            std::io::stderr(),
+            "{}: tried by make chaos only",
+            world.name
+        )?;
         return Ok(());
     }
     Chaos::new(world.name)?.survive(|| Deployment::start(world))

@@ -23,7 +23,7 @@ use tests::{SqlServer, sqlite};
 use worker::SystemClock;
 
 /// What takes longer than this is taken to happen never; debug builds on a busy machine are slow.
-pub(crate) const SOON: Duration = Duration::from_mins(1);
+pub(crate) const SOON: Duration = Duration::from_mins(3);
 /// A batch time, or an interval, that no test lives to see.
 pub(crate) const NEVER_MS: &str = "80000000";
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
