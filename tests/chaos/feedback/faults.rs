@@ -39,7 +39,7 @@ pub(super) fn all(world: World, scale: Scale) -> Vec<Fault<Deployment>> {
 
 fn without_crashes(world: World) -> Vec<Fault<Deployment>> {
     let mut faults = processes::all();
-    faults.extend(flushers::all());
+    faults.extend(flushers::all(world));
     faults.extend(redis::all());
     faults.extend(networks::before_redis());
     if world.batches == "redis" {

@@ -30,7 +30,7 @@ impl Mill for Deployment {
 
     fn accepted_min(&self, scale: Scale) -> i64 {
         match scale {
-            Scale::Small => 1_500,
+            Scale::Small => 1_000,
             Scale::Full => 20_000,
         }
     }
